@@ -1,0 +1,62 @@
+"""A program and where it came from: instructions, labels, source lines.
+
+This is the plain data that every floor passes on; the Program that users
+hold (`bpfnb.face`) is this one with run, trace, text and pictures added.
+Left out: anything that reads an instruction's meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from bpfnb.cbpf.insn import Insn, pack, unpack
+
+__all__ = ["Program", "SourceLine"]
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """Where an instruction stood in its text: line number (from 1) and words."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A sequence of instructions; two are equal when their instructions are.
+
+    `labels` maps a name to the pc it stands before.  `lines` has one entry an
+    instruction, or none at all where there was no text.  `linktype` is the
+    LINKTYPE_ number the offsets were written for, None when unknown.
+    `origin` says in a few words where it came from (an expression, a dialect).
+    """
+
+    insns: tuple[Insn, ...]
+    labels: Mapping[str, int] = field(default_factory=dict)
+    lines: tuple[SourceLine, ...] = ()
+    linktype: int | None = None
+    origin: str = ""
+
+    @classmethod
+    def from_insns(cls, insns: Iterable[Iterable[int]], linktype: int | None = None) -> Program:
+        """Make a program from (code, jt, jf, k) rows, each field range-checked."""
+        return cls(tuple(Insn.checked(row) for row in insns), linktype=linktype)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, linktype: int | None = None) -> Program:
+        """Make a program from `struct sock_filter[]`."""
+        return cls(unpack(data), linktype=linktype)
+
+    def __len__(self) -> int:
+        return len(self.insns)
+
+    def __bytes__(self) -> bytes:
+        return pack(self.insns)
+
+    def __eq__(self, other: object) -> bool:
+        return self.insns == other.insns if isinstance(other, Program) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.insns)

@@ -1,0 +1,90 @@
+"""A run, kept: one Step for each instruction executed.
+
+A trace is a tuple of values, so "back" is an index.  Left out: showing one
+(`views.trace`) and saying why it ended as it did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bpfnb.cbpf.ancillary import Ancillary
+from bpfnb.cbpf.insn import Insn
+from bpfnb.cbpf.machine import PacketView, State, out_of_steps, step
+from bpfnb.cbpf.program import Program
+
+__all__ = ["Read", "Step", "Trace", "trace"]
+
+
+@dataclass(frozen=True)
+class Read:
+    """Bytes of the packet: `size` of them at `offset`."""
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One instruction executed: the state before it and after it.
+
+    `reads` are the packet bytes it loaded; `missed` the load past the end that
+    ended the program, None otherwise.  `number` counts from 0.
+    """
+
+    number: int
+    before: State
+    insn: Insn
+    after: State
+    reads: tuple[Read, ...] = ()
+    missed: Read | None = None
+
+    @property
+    def pc(self) -> int:
+        """Index of the instruction executed."""
+        return self.before.pc
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All steps of one program on one packet, and the verdict `ret`."""
+
+    program: Program
+    data: bytes = field(repr=False)
+    wirelen: int
+    steps: tuple[Step, ...] = field(repr=False)
+    ret: int
+
+    @property
+    def path(self) -> tuple[int, ...]:
+        """The pcs executed, in order."""
+        return tuple(each.pc for each in self.steps)
+
+
+def trace(
+    program: Program,
+    data: bytes,
+    wirelen: int | None = None,
+    ancillary: Ancillary | None = None,
+    budget: int | None = None,
+) -> Trace:
+    """Run like `machine.run`, keeping each step.
+
+    >>> trace(Program.from_insns([(6, 0, 0, 5)]), b"").ret
+    5
+    """
+    insns = program.insns
+    packet = PacketView.of(data, wirelen, ancillary)
+    limit = len(insns) if budget is None else budget
+    steps: list[Step] = []
+    state = State()
+    while state.ret is None:
+        if len(steps) >= limit:
+            raise out_of_steps(limit)
+        packet.reads.clear()
+        after = step(state, insns, packet)
+        reads = tuple(Read(*span) for span in packet.reads)
+        missed = Read(*packet.missed) if packet.missed else None
+        steps.append(Step(len(steps), state, insns[state.pc], after, reads, missed))
+        state = after
+    return Trace(program, data, packet.wirelen, tuple(steps), state.ret)

@@ -1,0 +1,165 @@
+"""What goes wrong, said so that the reader can mend it.
+
+Every error bpfnb raises on bad input is a `BpfError`: it tells where, what,
+which rule, the number, and the cure.  In a notebook each one is shown as its
+message alone, without a Python traceback (IPython asks an exception for
+`_render_traceback_`); the cell still fails.
+
+Left out: `UsageError` for wrong options of a magic, which is IPython's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "AssemblyError",
+    "BpfError",
+    "CaptureError",
+    "CheckError",
+    "ExpressionError",
+    "Fault",
+    "LinktypeError",
+    "PacketError",
+    "Problem",
+    "UnavailableError",
+]
+
+
+class BpfError(Exception):
+    """Something the user gave cannot be used; the message says what and why.
+
+    `hint` is the cure, or the empty string where there is none to offer.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+    def _render_traceback_(self) -> list[str]:
+        """Lines that IPython shows in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a program's text.
+
+    `line` and `column` count from 1, `length` in characters; `source` is the
+    whole line, for the caret.  `rule` names what is broken, `hint` the cure.
+    """
+
+    line: int
+    column: int
+    length: int
+    source: str
+    message: str
+    rule: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        lead = self.source[: self.column - 1]
+        blank = "".join("\t" if c == "\t" else " " for c in lead)
+        lines = [
+            f"line {self.line}, column {self.column}: {self.message}",
+            f"    {self.source}",
+            f"    {blank}{'^' * max(1, self.length)}",
+        ]
+        if self.rule:
+            lines.append(f"  rule: {self.rule}")
+        if self.hint:
+            lines.append(f"  cure: {self.hint}")
+        return "\n".join(lines)
+
+
+class AssemblyError(BpfError):
+    """A text is no program.  `problems` has all mistakes, in line order.
+
+    `line`, `column` and `hint` are those of the first.
+    """
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        first = problems[0]
+        super().__init__(first.message, first.hint)
+        self.problems = problems
+        self.line, self.column = first.line, first.column
+
+    def __str__(self) -> str:
+        shown = "\n".join(str(problem) for problem in self.problems)
+        if len(self.problems) == 1:
+            return shown
+        return f"{len(self.problems)} problems in this program\n{shown}"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One rule of the checker that a program breaks at instruction `pc`.
+
+    `rule` is the rule's name in `cbpf.checker`, `hint` the cure.
+    """
+
+    rule: str
+    pc: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        cure = f"\n  cure: {self.hint}" if self.hint else ""
+        return f"({self.pc:03d}) {self.message} [{self.rule}]{cure}"
+
+
+class CheckError(BpfError):
+    """A program is not legal and so does not run.  `faults` says why."""
+
+    def __init__(self, faults: tuple[Fault, ...], rules: str = "linux") -> None:
+        plural = "rule" if len(faults) == 1 else "rules"
+        shown = "\n".join(str(fault) for fault in faults)
+        super().__init__(f"{rules} refuses this program: {len(faults)} {plural} broken\n{shown}")
+        self.faults = faults
+        self.rules = rules
+
+
+class ExpressionError(BpfError):
+    """libpcap refuses an expression.  `reason` is its own text.
+
+    `column` counts from 1 and is None where the place cannot be found.
+    """
+
+    def __init__(
+        self,
+        expression: str,
+        reason: str,
+        column: int | None = None,
+        length: int = 1,
+        hint: str = "",
+    ) -> None:
+        lines = [f"libpcap: {reason}", f"    {expression}"]
+        if column is not None:
+            lines.append(f"    {' ' * (column - 1)}{'^' * max(1, length)}")
+        super().__init__("\n".join(lines), hint)
+        self.expression, self.reason, self.column = expression, reason, column
+
+
+class PacketError(BpfError):
+    """Something given as a packet is none: a bad hex dump, a strange type."""
+
+
+class CaptureError(PacketError):
+    """A capture file is broken.  `record` counts from 1; None: the file header."""
+
+    def __init__(self, path: str, record: int | None, message: str, hint: str = "") -> None:
+        where = "file header" if record is None else f"record {record}"
+        super().__init__(f"{path}, {where}: {message}", hint)
+        self.path, self.record = path, record
+
+
+class LinktypeError(BpfError):
+    """A filter made for one link type meets packets of another."""
+
+
+class UnavailableError(BpfError):
+    """This machine lacks something; the message says what, in one line."""
