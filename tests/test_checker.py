@@ -9,7 +9,7 @@ from bpfnb.cbpf.checker import RULES, check, require, unsafe_reads
 from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import BpfError, CheckError
-from bpfnb.pcap import validate
+from bpfnb.pcap import load
 
 REFUSED = [
     ("length", Program(())),
@@ -74,7 +74,7 @@ def test_libpcaps_validator_agrees_on_every_opcode() -> None:
     for code in range(0x10000):
         for k in (0, 1, 16):
             program = Program((Insn(code, 0, 0, k), Insn(6, 0, 0, 0)))
-            verdict = validate(program)
+            verdict = load().validate(program)
             assert (check(program, "libpcap") == ()) == verdict, (hex(code), k)
             if verdict and code < 256:
                 passed.add(code)

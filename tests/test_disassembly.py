@@ -10,7 +10,7 @@ from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.opcodes import OPCODES, Class, Form, Opcode, Since
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import BpfError, UnavailableError
-from bpfnb.pcap import image
+from bpfnb.pcap import load
 
 ICMP = assemble("6,40 0 0 12,21 0 3 2048,48 0 0 23,21 0 1 1,6 0 0 262144,6 0 0 0")
 NUMBERS = (0, 1, 12, 255, 0x7FFFFFFF, 0x80000000, 0xFFF00000, 0xFFFFF001, 0xFFFFFFFF)
@@ -33,14 +33,14 @@ def test_each_line_is_libpcaps(row: Opcode) -> None:
     code = row.code
     for k in (*NUMBERS, *EXTENSIONS):
         insn = Insn(code, 3, 250, k)
-        assert f"(007) {line(insn, 7)}" == image(insn, 7)
+        assert f"(007) {line(insn, 7)}" == load().image(insn, 7)
 
 
 def test_later_extensions_are_named_as_a_newer_libpcap_names_them() -> None:
     insns = [Insn(0x20, 0, 0, 0xFFFFF038), Insn(0x20, 0, 0, 0xFFFFF03C)]
     assert [line(insn, 0) for insn in insns] == ["ld       [random]", "ld       [vlan_tpid]"]
     try:
-        system = [image(insn, 0, "system") for insn in insns]
+        system = [load("system").image(insn, 0) for insn in insns]
     except UnavailableError:
         pytest.skip("no system libpcap to compare with")
     assert system == ["(000) ld       [random]", "(000) ld       [vlan_tpid]"]

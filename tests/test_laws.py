@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.strategies import legal_programs, near_legal_programs, packet_bytes
 
 from bpfnb.cbpf.asm import READERS, assemble
 from bpfnb.cbpf.cfg import graph
@@ -15,6 +14,7 @@ from bpfnb.cbpf.machine import run
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import trace
 from bpfnb.errors import BpfError
+from tests.strategies import legal_programs, near_legal_programs, packet_bytes
 
 ANY_INSN = st.builds(
     Insn,

@@ -224,6 +224,8 @@ def bare(insn: Insn) -> tuple[str, str]:
             "x" if row.form is Form.X_TARGETS else f"#{k}"
         )
     k = f"{insn.k:#x}" if row.hexadecimal or insn.k > 0x7FFFFFFF else str(insn.k)
+    if row.form is Form.IND:
+        return row.mnemonic, f"[x + {k}]"  # bpf_asm takes +14 for a number
     return row.mnemonic, row.form.value.format(k=k)
 
 
@@ -233,6 +235,8 @@ def paper_words(insn: Insn, loaded: Insn | None) -> tuple[str, str]:
     row = BY_CODE[insn.code]
     if row.form is Form.MSH:
         return "ldx", shown
+    if row.form is Form.IND:
+        return mnemonic, shown.replace(" ", "")
     if row.form is Form.IMM_TARGETS and mnemonic == "jeq" and loaded is not None:
         names = {Insn(0x28, 0, 0, 12): ETHERTYPES, Insn(0x30, 0, 0, 23): PROTOCOLS}.get(loaded, {})
         for name, value in names.items():

@@ -77,7 +77,7 @@ class PacketView:
         '0x806'
         """
         start = k if k < 0x80000000 else self.negative(k)
-        if start is None or start + size > len(self.data):
+        if start is None or start < 0 or start + size > len(self.data):
             self.missed = (k, size)
             raise Ended(0)
         self.reads.append((start, size))
@@ -299,7 +299,9 @@ def extension(k: int, r: Registers, p: PacketView) -> int:
         "nla": lambda: find_attribute(p.data, r.A, r.X),
         "nlan": lambda: find_nested_attribute(p.data, r.A, r.X),
         "alu_xor_x": lambda: r.A ^ r.X,
-        "poff": lambda: payload_offset(p.data, notes.proto, notes.net_offset),
+        "poff": lambda: payload_offset(
+            p.data, notes.proto, notes.net_offset, notes.vlan_present
+        ),
         "rand": notes.random,
         "type": lambda: notes.pkttype,
         "vlan_avail": lambda: notes.vlan_present,

@@ -66,18 +66,19 @@ class Walk:
         return self.headers <= MAX_HEADERS
 
 
-def payload_offset(data: bytes, proto: int, net_offset: int) -> int:
+def payload_offset(data: bytes, proto: int, net_offset: int, vlan_present: int = 0) -> int:
     """Find the byte behind the transport header; 0 where the headers make no sense.
 
     `proto` is the EtherType of the header at byte `net_offset`.  A fragment
     after the first has no transport header: the answer is the end of its IP
-    header then.
+    header then.  A VLAN tag that was taken out (`vlan_present`) still counts as one
+    of the fifteen headers that the dissector passes at most.
 
     >>> udp = bytes.fromhex("4500 001d 0000 0000 4011 0000 0a000001 0a000002") + bytes(9)
     >>> payload_offset(udp, 0x800, 0)
     28
     """
-    walk = Walk(data, net_offset, proto)
+    walk = Walk(data, net_offset, proto, headers=1 if vlan_present else 0)
     try:
         while link_step(walk) and ip_steps(walk):
             if not walk.allowed():

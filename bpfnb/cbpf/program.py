@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from bpfnb.cbpf.insn import Insn, pack, unpack
 
@@ -40,12 +41,12 @@ class Program:
     origin: str = ""
 
     @classmethod
-    def from_insns(cls, insns: Iterable[Iterable[int]], linktype: int | None = None) -> Program:
+    def from_insns(cls, insns: Iterable[Iterable[int]], linktype: int | None = None) -> Self:
         """Make a program from (code, jt, jf, k) rows, each field range-checked."""
         return cls(tuple(Insn.checked(row) for row in insns), linktype=linktype)
 
     @classmethod
-    def from_bytes(cls, data: bytes, linktype: int | None = None) -> Program:
+    def from_bytes(cls, data: bytes, linktype: int | None = None) -> Self:
         """Make a program from `struct sock_filter[]`."""
         return cls(unpack(data), linktype=linktype)
 

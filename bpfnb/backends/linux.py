@@ -1,0 +1,108 @@
+"""The backend `linux`: the running kernel, on a socket pair, without privilege.
+
+It gives all 32 bits of ret, which takes several runs for each packet
+(`linux.readout`).  A packet sent over a socket pair is only its bytes: it has no
+device, protocol, mark, VLAN tag or link header, and its wire length is the
+length sent.  A program that asks for what a packet of the batch has and the
+socket pair has not is refused with a sentence, not run on other facts.
+
+Left out: loads at X + k that end up in the network or link header's range
+(SKF_NET_OFF), which only running would tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from bpfnb.cbpf.ancillary import BY_K, LL_OFF, NET_OFF, UNIX_SOCKET, Ancillary
+from bpfnb.cbpf.insn import Insn
+from bpfnb.cbpf.opcodes import BY_CODE, Form
+from bpfnb.cbpf.program import Program
+from bpfnb.errors import UnavailableError
+from bpfnb.linux.readout import rets
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from bpfnb.packets.packet import Packet, PacketBatch
+
+__all__ = ["run_many"]
+
+NOTES: dict[str, Callable[[Ancillary], object]] = {
+    "proto": lambda notes: notes.proto,
+    "type": lambda notes: notes.pkttype,
+    "ifidx": lambda notes: notes.ifindex,
+    "mark": lambda notes: notes.mark,
+    "queue": lambda notes: notes.queue,
+    "hatype": lambda notes: notes.hatype,
+    "rxhash": lambda notes: notes.rxhash,
+    "vlan_tci": lambda notes: notes.vlan_tci,
+    "vlan_avail": lambda notes: notes.vlan_present,
+    "vlan_tpid": lambda notes: notes.vlan_tpid,
+    "poff": lambda notes: (notes.proto, notes.net_offset),
+    "the network header": lambda notes: notes.net_offset,
+    "the link header": lambda notes: notes.link_offset,
+}
+FICKLE = {"rand", "cpu"}
+
+
+def run_many(
+    program: Program, batch: PacketBatch, budget: int | None = None
+) -> npt.NDArray[np.uint32]:
+    """Run on each packet: uint32 of shape (len(batch),).
+
+    KernelRefused for a program that is legal but meets a limit of this kernel.
+    """
+    import numpy as np
+
+    if budget is not None:
+        raise UnavailableError("linux runs no unchecked program: the kernel takes legal ones only")
+    refuse_unlike(program, batch)
+    return np.array(rets(program, [packet.data for packet in batch]), np.uint32)
+
+
+def refuse_unlike(program: Program, batch: PacketBatch) -> None:
+    """UnavailableError where the program reads what a socket pair would answer otherwise."""
+    for name in dict.fromkeys(asked(program)):
+        if name in FICKLE:
+            raise UnavailableError(
+                f"linux reads ret in several runs, and {name} can differ from run to run"
+            )
+        for number, packet in enumerate(batch):
+            if unlike(name, packet):
+                raise UnavailableError(
+                    f"linux runs filters on a socket pair; {name} is not there what it is for "
+                    f"packet {number + 1}"
+                )
+
+
+def asked(program: Program) -> Iterator[str]:
+    """What the program reads beside the packet's own bytes, by name."""
+    for insn in program.insns:
+        row = BY_CODE.get(insn.code)  # None: the kernel will refuse it
+        if row and row.form is Form.LEN:
+            yield "len"
+        elif row and row.form in (Form.ABS, Form.MSH):
+            yield from special(insn, row.form)
+
+
+def special(insn: Insn, form: Form) -> Iterator[str]:
+    """The extension or header that a load from a large constant reads."""
+    note = BY_K.get(insn.k) if form is Form.ABS else None
+    if note is not None:
+        if note.name in NOTES or note.name in FICKLE:
+            yield note.name
+    elif insn.k >= NET_OFF:
+        yield "the network header"
+    elif insn.k >= LL_OFF:
+        yield "the link header"
+
+
+def unlike(name: str, packet: Packet) -> bool:
+    """True when the socket pair's answer would not be the packet's."""
+    if name == "len":
+        return packet.wirelen != len(packet.data)
+    read = NOTES[name]
+    return read(packet.ancillary) != read(UNIX_SOCKET)

@@ -1,0 +1,259 @@
+"""One command that runs every chapter, writes it the one right way, and links them.
+
+    python -m bpfnb.course.normalise [--check] [--no-run] [CHAPTER …]
+
+A normal chapter has code cells numbered 1…n (strict nbval skips a cell without
+a number), no widget views and no widget state (a trusted notebook opened
+without its kernel would show "model not found" in place of the static form),
+no timing metadata, tags as the only cell metadata, and navigation as its last
+cell.  `--check` writes nothing and fails where it would change something.
+
+Left out: whether outputs are right; nbval and the reader see to that.
+Needs nbformat and nbclient, which the extra `test` brings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import difflib
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from bpfnb.course.notebooks import chapters, write_whole
+
+__all__ = ["KERNELSPEC", "execute", "main", "navigation", "normal_text", "normalise", "title"]
+
+KERNELSPEC = {"display_name": "BPF (Python)", "language": "python", "name": "bpfnb"}
+LANGUAGE = {
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+}
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+UNSTABLE = "nbval-ignore-output"
+NAVIGATION = "navigation"
+TIMEOUT = 120  # seconds a cell may take
+PROCESSES = 2
+
+Notebook = dict[str, Any]
+Cell = dict[str, Any]
+
+
+def title(notebook: Notebook) -> str:
+    r"""Return the first heading of a chapter, without its marks.
+
+    >>> title({"cells": [{"cell_type": "markdown", "source": "# Write filters\n\nText"}]})
+    'Write filters'
+    """
+    for cell in notebook["cells"]:
+        for line in source(cell).splitlines():
+            if cell["cell_type"] == "markdown" and line.startswith("# "):
+                return line[2:].strip()
+    return ""
+
+
+def source(cell: Cell) -> str:
+    """Return a cell's text; nbformat allows a list of lines too."""
+    text = cell["source"]
+    return text if isinstance(text, str) else "".join(text)
+
+
+def navigation(titles: dict[str, str], name: str) -> Cell:
+    r"""Make the cell that links chapter `name` to its neighbours.
+
+    `titles` maps file names to titles, in reading order.
+
+    >>> navigation({"00_a.ipynb": "A", "05_b.ipynb": "B"}, "00_a.ipynb")["source"]
+    '---\n\nNext: [B](05_b.ipynb)'
+    """
+    names = list(titles)
+    place = names.index(name)
+    links = []
+    if place > 0:
+        before = names[place - 1]
+        links.append(f"Previous: [{titles[before]}]({before})")
+    if place + 1 < len(names):
+        after = names[place + 1]
+        links.append(f"Next: [{titles[after]}]({after})")
+    text = " · ".join(links) or "This is the only chapter."
+    return {
+        "cell_type": "markdown",
+        "id": NAVIGATION,
+        "metadata": {},
+        "source": f"---\n\n{text}",
+    }
+
+
+def normalise(notebook: Notebook, last: Cell) -> Notebook:
+    """Return a chapter in its one normal form, with `last` as its navigation.
+
+    The argument is left as it is.  Doing it twice changes nothing.
+    """
+    cells = [copy.deepcopy(c) for c in notebook["cells"] if c.get("id") != NAVIGATION]
+    ids: set[str] = {NAVIGATION}
+    number = 0
+    for place, cell in enumerate(cells, 1):
+        cell["id"] = stable_id(cell.get("id"), place, ids)
+        ids.add(cell["id"])
+        cell["source"] = source(cell).rstrip("\n")
+        tags = sorted(set(cell["metadata"].get("tags", [])))
+        cell["metadata"] = {"tags": tags} if tags else {}
+        if cell["cell_type"] == "code":
+            number += 1
+            cell["execution_count"] = number
+            cell["outputs"] = normal_outputs(cell["outputs"], number)
+    return {
+        "cells": [*cells, last],
+        "metadata": {"kernelspec": dict(KERNELSPEC), "language_info": dict(LANGUAGE)},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def stable_id(present: str | None, place: int, taken: set[str]) -> str:
+    """Keep a cell's id; give one by its place where it has none or shares it."""
+    if present and present not in taken:
+        return present
+    name = f"cell-{place:02d}"
+    while name in taken:
+        name += "b"
+    return name
+
+
+def normal_outputs(outputs: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    """Number results, drop widget views, join the pieces of a stream."""
+    normal: list[dict[str, Any]] = []
+    for output in outputs:
+        output.pop("transient", None)
+        if "data" in output:
+            output["data"].pop(WIDGET_VIEW, None)
+            output["metadata"] = {}
+        if output["output_type"] == "execute_result":
+            output["execution_count"] = number
+        if output["output_type"] == "stream":
+            text = output["text"]
+            output["text"] = text if isinstance(text, str) else "".join(text)
+            previous = normal[-1] if normal else {}
+            if previous.get("name") == output["name"]:
+                previous["text"] += output["text"]
+                continue
+        normal.append(output)
+    return normal
+
+
+def execute(path: Path) -> Notebook:
+    """Run a chapter on the kernel `bpfnb`, in its own folder, and return it with outputs.
+
+    Raises nbclient's CellExecutionError where a cell fails that is not
+    tagged `raises-exception`.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        kernel_name=KERNELSPEC["name"],
+        timeout=TIMEOUT,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    ran: Notebook = client.execute()
+    return ran
+
+
+def keep_unstable(fresh: Notebook, stored: Notebook) -> None:
+    """Put the stored outputs of cells tagged as unstable into `fresh`.
+
+    Timings differ on every run; to check, only a changed source counts.
+    """
+    known = {(c.get("id"), source(c)): c for c in stored["cells"] if c["cell_type"] == "code"}
+    for cell in fresh["cells"]:
+        old = known.get((cell.get("id"), source(cell)))
+        if old is not None and UNSTABLE in cell["metadata"].get("tags", []):
+            cell["outputs"] = copy.deepcopy(old["outputs"])
+
+
+def normal_text(path: Path, titles: dict[str, str], *, run: bool, check: bool) -> str:
+    """Return the text that the chapter's file should have.
+
+    `run` executes it first; `check` keeps stored outputs that differ by nature.
+    """
+    import nbformat
+
+    stored = nbformat.read(path, as_version=4)
+    notebook = execute(path) if run else stored
+    if run and check:
+        keep_unstable(notebook, stored)
+    normal = normalise(notebook, navigation(titles, path.name))
+    node = nbformat.from_dict(normal)
+    nbformat.validate(node)
+    return str(nbformat.writes(node)) + "\n"
+
+
+def differences(path: Path, text: str) -> list[str]:
+    """Return what would change in the file, as at most twenty lines of a diff."""
+    lines = list(
+        difflib.unified_diff(
+            path.read_text(encoding="utf-8").splitlines(),
+            text.splitlines(),
+            f"{path} as it is",
+            f"{path} as it should be",
+            lineterm="",
+            n=1,
+        )
+    )
+    rest = len(lines) - 20
+    return [*(line[:200] for line in lines[:20]), *([f"… {rest} more lines"] if rest > 0 else [])]
+
+
+def chapter_titles(folder: Path) -> dict[str, str]:
+    """Map the file names of all chapters in `folder` to their titles, in reading order."""
+    import nbformat
+
+    return {path.name: title(nbformat.read(path, as_version=4)) for path in chapters(folder)}
+
+
+def job(path: Path, titles: dict[str, str], run: bool, check: bool) -> list[str]:
+    """Do one chapter; return what changed or would change."""
+    text = normal_text(path, titles, run=run, check=check)
+    changes = differences(path, text)
+    if changes and not check:
+        write_whole(path, text.encode())
+    return changes
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, or 1 where `--check` finds a difference or a cell fails."""
+    parser = argparse.ArgumentParser(prog="python -m bpfnb.course.normalise")
+    parser.add_argument("chapter", nargs="*", type=Path, help="files (default: all chapters)")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail on a change")
+    parser.add_argument("--no-run", action="store_true", help="leave outputs as they are stored")
+    options = parser.parse_args(arguments)
+    paths = [path.resolve() for path in options.chapter] or chapters()
+    folders = {path.parent for path in paths}
+    titles = {folder: chapter_titles(folder) for folder in folders}
+    changed = 0
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        tasks = [
+            pool.submit(job, path, titles[path.parent], not options.no_run, options.check)
+            for path in paths
+        ]
+        for path, task in zip(paths, tasks, strict=True):
+            changes = task.result()
+            changed += bool(changes)
+            print(f"{path.name}: {'differs' if changes else 'as it should be'}")
+            if options.check:
+                print("\n".join(changes), end="\n" if changes else "")
+    if options.check and changed:
+        print(f"{changed} of {len(paths)} chapters differ; run python -m bpfnb.course.normalise")
+    return 1 if options.check and changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""The Program that users hold: cbpf's plain one with everything one can do with it.
+
+Lower floors pass the plain Program on; this one adds run, trace, text, check
+and pictures, which live on floors that the plain one must not know.  It is the
+only place where that knot is tied.  Left out: any work of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from bpfnb.cbpf import asm, checker, disasm, machine, program, trace
+from bpfnb.cbpf.ancillary import Ancillary
+from bpfnb.cbpf.cfg import Cfg, graph
+from bpfnb.cbpf.checker import UnsafeRead
+from bpfnb.errors import BpfError, Fault
+from bpfnb.packets.linktype import by_name, refuse_other_linktype
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from bpfnb.packets.packet import Packet
+    from bpfnb.views.cfg import Graph
+    from bpfnb.views.listing import Listing
+
+__all__ = ["Program", "assemble", "compile_filter"]
+
+UNCHECKED_BUDGET = 100_000  # steps an unchecked program may take on one packet
+
+
+class Program(program.Program):
+    """A classic BPF program: text, verdicts, traces and pictures of it.
+
+    Made by `assemble`, `compile_filter`, `Program.from_insns` and
+    `Program.from_bytes`.  Two are equal when their instructions are.
+    """
+
+    @classmethod
+    def of(cls, plain: program.Program) -> Self:
+        """Give a plain program this face."""
+        return cls(**{each.name: getattr(plain, each.name) for each in fields(plain)})
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        count = f"{len(self)} instruction{'' if len(self) == 1 else 's'}"
+        return f"<Program: {count}{f', {self.origin}' if self.origin else ''}>"
+
+    def text(self, dialect: str = "tcpdump") -> str:
+        """The program in a dialect: tcpdump, asm, c, decimal, xt_bpf or paper."""
+        return disasm.text(self, dialect)
+
+    def check(self, rules: str = "linux") -> tuple[Fault, ...]:
+        """All rules that the program breaks: the kernel's verdict, () when legal."""
+        return checker.check(self, rules)
+
+    def unsafe_reads(self) -> tuple[UnsafeRead, ...]:
+        """Reads of M[] that some path reaches unwritten, whatever the kernel says."""
+        return checker.unsafe_reads(self)
+
+    def cfg(self) -> Cfg:
+        """The control flow graph."""
+        return graph(self)
+
+    def packet(
+        self, packet: Any, wirelen: int | None = None, ancillary: Ancillary | None = None
+    ) -> Packet:
+        """One packet of any accepted kind, with `wirelen` and `ancillary` put in."""
+        from bpfnb.packets.source import packets
+
+        batch = packets(packet, linktype=self.linktype)
+        if len(batch) != 1:
+            raise BpfError(f"one packet is wanted here, not {len(batch)}", "use run_many or filter")
+        self.require_linktype(batch.linktype)
+        return batch[0].noted(wirelen=wirelen, ancillary=ancillary)
+
+    def require_linktype(self, linktype: int | None) -> None:
+        """Refuse packets of another link type than the program is made for."""
+        refuse_other_linktype(self.linktype, linktype)
+
+    def run(
+        self,
+        packet: Any,
+        wirelen: int | None = None,
+        ancillary: Ancillary | None = None,
+        backend: str = "interp",
+        check: bool = True,
+    ) -> int:
+        """Run on one packet, bytes or scapy: ret, 0 <= ret < 2**32; 0 rejects.
+
+        Raises CheckError when the program is not legal, unless `check` is False:
+        then it runs on interp, with a bound on its steps.
+        """
+        one = self.packet(packet, wirelen, ancillary)
+        if check:
+            checker.require(self)
+        if backend != "interp":
+            return int(self.run_many([one], backend, check)[0])
+        budget = None if check else UNCHECKED_BUDGET
+        return machine.run(self, one.data, one.wirelen, one.ancillary, budget)
+
+    def run_many(
+        self, packets: Any, backend: str = "auto", check: bool = True
+    ) -> npt.NDArray[np.uint32]:
+        """Run on many packets: a numpy array of uint32, one ret a packet.
+
+        "auto" takes the fastest backend that is installed.
+        """
+        from bpfnb import backends
+        from bpfnb.packets import source
+
+        batch = source.packets(packets, linktype=self.linktype)
+        self.require_linktype(batch.linktype)
+        if check:
+            checker.require(self)
+        return backends.run_many(self, batch, backend, None if check else UNCHECKED_BUDGET)
+
+    def filter(self, packets: Any, backend: str = "auto", check: bool = True) -> Any:
+        """The accepted packets, in the type given."""
+        from bpfnb.packets import source
+
+        batch = source.packets(packets, linktype=self.linktype)
+        return batch.select(self.run_many(batch, backend, check) != 0)
+
+    def trace(
+        self,
+        packet: Any,
+        wirelen: int | None = None,
+        ancillary: Ancillary | None = None,
+        check: bool = True,
+    ) -> trace.Trace:
+        """Every step of a run on one packet."""
+        one = self.packet(packet, wirelen, ancillary)
+        if check:
+            checker.require(self)
+        budget = None if check else UNCHECKED_BUDGET
+        return trace.trace(self, one.data, one.wirelen, one.ancillary, budget)
+
+    def listing(self) -> Listing:
+        """The listing as a view, with what the checker says of each line."""
+        from bpfnb.views.listing import Listing
+
+        return Listing(self, faults=self.check(), warnings=self.unsafe_reads())
+
+    def graph(self) -> Graph:
+        """The control flow graph as a picture."""
+        from bpfnb.views.cfg import Graph
+
+        return Graph(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Save the listing as .txt or .html, the graph as .svg."""
+        view = self.graph() if str(path).endswith(".svg") else self.listing()
+        return view.save(path)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self.listing()))
+
+    def _repr_html_(self) -> str:
+        return self.listing()._repr_html_()
+
+
+def assemble(text: str, dialect: str | None = None, linktype: str | int | None = None) -> Program:
+    """Read a program in any dialect; AssemblyError names every mistake.
+
+    >>> print(assemble("ret #0"))
+    (000) ret      #0
+    """
+    number = by_name(linktype).number if isinstance(linktype, str) else linktype
+    return Program.of(asm.assemble(text, dialect, number))
+
+
+def compile_filter(
+    expression: str,
+    linktype: str | int = "EN10MB",
+    snaplen: int = 262144,
+    optimize: bool = True,
+    netmask: str | int | None = None,
+    library: str | None = None,
+) -> Program:
+    """Compile a pcap-filter(7) expression by libpcap.
+
+    `snaplen` is what an accepting ret returns.  `library` is "carried" (with
+    the libpcap package, the default), "system" or a path.  Raises
+    ExpressionError with libpcap's own words.
+    """
+    from bpfnb import pcap
+
+    return Program.of(
+        pcap.compile_filter(expression, linktype, snaplen, optimize, netmask, library)
+    )

@@ -1,0 +1,262 @@
+"""The magics %bpf and %%bpf: a line's options, named passes, one Result.
+
+    %bpf [options] EXPRESSION        tcpdump's face
+    %%bpf [options]                  a program in the cell's body, in any dialect
+
+A wrong program raises a BpfError, which fails the cell and shows one message;
+wrong options raise IPython's UsageError.  Line numbers in messages are the
+cell's own: the magic's line is line 1.
+
+Left out: everything that takes thought.  The grammar is `grammar`, the options
+`options`, running `runs`, the views a floor below.  Nothing heavy is imported
+before a magic runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from IPython.core.error import UsageError
+from IPython.core.magic_arguments import magic_arguments
+
+from bpfnb.jupyter import completer
+from bpfnb.jupyter.grammar import parse
+from bpfnb.jupyter.options import Options, declare
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from bpfnb.face import Program
+    from bpfnb.jupyter.result import Result, Words
+    from bpfnb.packets.packet import PacketBatch
+
+__all__ = ["register"]
+
+ETHERNET = "EN10MB"  # the link type of an expression when nothing says another
+COOKED = "LINUX_SLL2"  # what `-i any` captures
+
+HELP = """Compile a filter expression, or assemble a program; check it, run it, draw it.
+
+    %bpf [options] EXPRESSION      an expression of pcap-filter(7)
+    %%bpf [options]                a program in the cell's body, in any dialect
+
+Examples
+--------
+
+::
+
+    %bpf icmp                              what tcpdump -d icmp prints
+    %bpf -dd -O tcp port 80                as rows of C, without the optimiser
+    %bpf --cfg tcp[13] & 2 != 0            as a graph
+    %bpf -p pkts icmp                      run on the packets in pkts
+    %bpf -p [IP()/TCP(dport=p) for p in (80, 81)] tcp port 80
+    %bpf -p wire.pcap --trace=2 arp        each step on the second packet
+    %bpf -p pkts --on interp,linux icmp    in the running kernel as well
+    %bpf tcpdump -nn -r wire.pcap port 80  a pasted command line
+
+    %%bpf -p pkts -o result
+            ldh [12]
+            jeq #ETHERTYPE_IP, yes, no     ; or a listing of tcpdump -d, -dd …
+    yes:    ret #{{snaplen}}               ; {{…}} is a Python value
+    no:     ret #0
+
+Options come first and are not abbreviated; all that is left is the
+expression, to the letter.  With packets the answer is a table of verdicts and
+the listing with hit counts.  The object returned has .program, .rets,
+.accepted, .traces, .verdicts, .listing, .graph and .save("x.svg").
+"""
+
+
+def register(shell: InteractiveShell) -> None:
+    """Add %bpf, %%bpf and their completion to a shell; again is the same as once."""
+    register_function: Any = shell.register_magic_function  # its annotations miss a self
+    register_function(magic_of(shell), "line_cell", "bpf")
+    completer.register(shell)
+
+
+def magic_of(shell: InteractiveShell) -> Callable[..., Any]:
+    """The magic's function for a shell, with the help that `%bpf?` shows."""
+
+    def bpf(line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+        __tracebackhide__ = True  # an exception in the user's own Python shows the user's frames
+        namespace = {**shell.user_ns, **(local_ns or {})}
+        options, expression = parse(line)
+        if options.version:
+            return versions(options)
+        result = answer(options, Source(expression, cell, namespace))
+        keep(shell, options, result)
+        return None if options.quiet else result
+
+    bpf.__doc__ = HELP
+    bpf.needs_local_scope = True  # type: ignore[attr-defined]  # what needs_local_scope does
+    documented: Any = magic_arguments()
+    return cast("Callable[..., Any]", documented(declare(bpf)))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a program comes from: the line's expression, or the cell's body.
+
+    `cell` is None for %bpf; `namespace` has the user's variables.
+    """
+
+    expression: str
+    cell: str | None
+    namespace: dict[str, Any]
+
+
+def answer(options: Options, source: Source) -> Result:
+    """All passes in their order: packets, program, check, run, time, show."""
+    __tracebackhide__ = True
+    from bpfnb.cbpf import checker
+    from bpfnb.errors import CheckError
+    from bpfnb.face import UNCHECKED_BUDGET
+    from bpfnb.jupyter.result import Result
+    from bpfnb.jupyter.runs import run_all
+    from bpfnb.jupyter.timing import measure
+
+    batch = take_packets(options, source.namespace)
+    program, assembled = make_program(options, source, batch)
+    faults = checker.check(program, options.rules)
+    result = Result(
+        program,
+        faults,
+        show=options.show or (("listing",) if batch is None else ("verdicts", "listing")),
+        packet=options.trace,
+        rules=options.rules,
+        assembled=assembled,
+        notes=notes(options),
+    )
+    if batch is None:
+        return result
+    if faults and not options.unchecked:
+        raise CheckError(faults, options.rules)
+    if not options.any_linktype:
+        require_linktype(program, batch)
+    strict = options.rules == "linux" and not options.unchecked
+    budget = None if strict else UNCHECKED_BUDGET
+    run = run_all(program, batch, options.on or ("interp",), budget)
+    said = [f"{name} did not run: {why}" for name, why in run.missing.items()]
+    if batch.error is not None:
+        said.append(f"these are the packets before a broken one: {batch.error.message}")
+    result = replace(
+        result,
+        packets=batch,
+        run=run,
+        budget=budget,
+        timings=measure(program, batch, run.backends, budget) if options.time else None,
+        notes=(*result.notes, *said),
+    )
+    if {"trace", "log"} & set(options.show):
+        result.traced(options.trace)  # a packet that is not there fails the cell, not its display
+    return result
+
+
+def take_packets(options: Options, namespace: dict[str, Any]) -> PacketBatch | None:
+    """The packets of -p or -r; None when there are none."""
+    __tracebackhide__ = True
+    from bpfnb.jupyter.values import packets_value
+    from bpfnb.packets.source import packets
+
+    if options.read:
+        return packets(Path(options.read).expanduser())
+    if options.packets:
+        return packets(packets_value(options.packets, namespace))
+    return None
+
+
+def require_linktype(program: Program, batch: PacketBatch) -> None:
+    """Refuse packets of another link type, and say how to ask for it."""
+    from bpfnb.errors import LinktypeError
+
+    try:
+        batch.require_linktype(program.linktype)
+    except LinktypeError as error:
+        error.hint += "; --any-linktype runs it all the same"
+        raise
+
+
+def make_program(
+    options: Options, source: Source, batch: PacketBatch | None
+) -> tuple[Program, bool]:
+    """The program, and whether it was assembled and not compiled."""
+    __tracebackhide__ = True
+    from bpfnb.jupyter.values import looks_assembled, read_text
+
+    text = read_text(options.file) if options.file else ""
+    if source.cell is None:
+        if not options.file:
+            return compiled(options, source.expression, batch), False
+        if source.expression:
+            raise UsageError(f"-F gives the expression; leave out {source.expression!r}")
+        if not looks_assembled(text):
+            return compiled(options, without_comments(text), batch), False
+        return assembled(options, text, source.namespace), True
+    if source.expression:
+        raise UsageError(
+            f"%%bpf takes a program in its body, not {source.expression!r}; "
+            "an expression stands behind %bpf, on one line"
+        )
+    if options.file and source.cell.strip():
+        raise UsageError("-F gives the body; leave the cell's own empty")
+    # The empty line stands for the magic's own, so that line numbers are the cell's.
+    return assembled(options, text or f"\n{source.cell}", source.namespace), True
+
+
+def compiled(options: Options, expression: str, batch: PacketBatch | None) -> Program:
+    """Compile an expression for -y, else the packets' link type, else Ethernet."""
+    from bpfnb.face import compile_filter
+
+    linktype: str | int = options.linktype
+    if not linktype and batch is not None and batch.linktype is not None:
+        linktype = batch.linktype
+    linktype = linktype or (COOKED if options.interface == "any" else ETHERNET)
+    return compile_filter(
+        expression,
+        linktype,
+        options.snaplen,
+        options.optimize,
+        options.netmask or None,
+        options.libpcap or None,
+    )
+
+
+def assembled(options: Options, text: str, namespace: dict[str, Any]) -> Program:
+    """Put the values of {{…}} in and assemble."""
+    __tracebackhide__ = True
+    from bpfnb.face import assemble
+    from bpfnb.jupyter.values import fill
+
+    return assemble(fill(text, namespace), options.dialect or None, options.linktype or None)
+
+
+def without_comments(text: str) -> str:
+    """An expression from a file, as tcpdump reads it: `#` up to the line's end is a comment."""
+    return " ".join(line.partition("#")[0].strip() for line in text.splitlines()).strip()
+
+
+def notes(options: Options) -> tuple[str, ...]:
+    """What a reader must be told beside the views."""
+    if not options.ignored:
+        return ()
+    return (f"ignored, as nothing is captured or printed here: {', '.join(options.ignored)}",)
+
+
+def keep(shell: InteractiveShell, options: Options, result: Result) -> None:
+    """Put result and program into the variables asked for."""
+    if options.out:
+        shell.user_ns[options.out] = result
+    if options.program:
+        shell.user_ns[options.program] = result.program
+
+
+def versions(options: Options) -> Words:
+    """What compiles here."""
+    from bpfnb import pcap
+    from bpfnb.jupyter.result import Words
+
+    return Words(f"bpfnb {version('bpfnb')}\n{pcap.version(options.libpcap or None)}")

@@ -1,0 +1,207 @@
+"""What %bpf returns: the program, what came of running it, and views of both.
+
+Its text and HTML are the views that were asked for, one after another; all
+the others can be had from it (`result.graph`, `result.trace(2)`), and saved.
+Left out: running (`runs`) and reading options (`options`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from bpfnb.errors import BpfError, Fault
+from bpfnb.face import Program
+from bpfnb.jupyter.runs import Run, Traces
+from bpfnb.jupyter.timing import Timings
+from bpfnb.views import style
+from bpfnb.views.cfg import Graph
+from bpfnb.views.listing import Listing
+from bpfnb.views.page import Page
+from bpfnb.views.trace import TraceLog, TraceTable
+from bpfnb.views.verdicts import Verdicts
+from bpfnb.views.view import Picture, View
+
+if TYPE_CHECKING:
+    from bpfnb.jupyter.runs import Rets
+    from bpfnb.packets.packet import PacketBatch
+
+__all__ = ["Result", "Words"]
+
+
+@dataclass(frozen=True)
+class Words(View):
+    """Lines of text; `code` says that they are a program's, not sentences."""
+
+    words: str
+    code: bool = False
+
+    def text(self) -> str:
+        """The lines as they are."""
+        return self.words
+
+    def html(self) -> str:
+        """Sentences in the page's font, a program's text in monospace."""
+        if not self.code:
+            return style.caption("<br>".join(escape(line) for line in self.words.splitlines()))
+        return style.scroll(
+            f'<pre style="font-family:{style.MONO};font-size:13px;line-height:20px;margin:0;'
+            f'background:transparent">{escape(self.words)}</pre>'
+        )
+
+
+@dataclass(frozen=True)
+class Result(Picture):
+    """A program, its check, and its run on packets if there were any.
+
+    `show` names the views of its text and HTML; `packet` is the number of the
+    packet that is traced, from 1; `notes` stand at the end.  Without packets
+    what needs a run raises BpfError.
+    """
+
+    program: Program
+    faults: tuple[Fault, ...] = ()
+    packets: PacketBatch | None = None
+    run: Run | None = None
+    timings: Timings | None = None
+    show: tuple[str, ...] = ("listing",)
+    packet: int = 1
+    rules: str = "linux"
+    assembled: bool = False
+    budget: int | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        said = f", {self.verdicts.answer()}" if self.run else ""
+        return f"<Result: {repr(self.program).removeprefix('<Program: ').removesuffix('>')}{said}>"
+
+    @property
+    def ran(self) -> Run:
+        """The run, or a sentence that there was none."""
+        if self.run is None:
+            raise BpfError("this program was not run: there were no packets", "give some with -p")
+        return self.run
+
+    @property
+    def batch(self) -> PacketBatch:
+        """The packets, or a sentence that there were none."""
+        if self.packets is None:
+            raise BpfError("there were no packets", "give some with -p")
+        return self.packets
+
+    @property
+    def rets(self) -> Rets:
+        """One ret a packet, numpy uint32; of the first backend where there were several."""
+        return self.ran.ret
+
+    @property
+    def by_backend(self) -> Mapping[str, Rets]:
+        """The rets of each backend that ran."""
+        return self.ran.rets
+
+    @property
+    def accepted(self) -> Any:
+        """The accepted packets, in the type given."""
+        return self.batch.select(self.rets != 0)
+
+    @cached_property
+    def traces(self) -> Traces:
+        """The run on each packet step by step, from 0; made when it is asked for."""
+        return Traces(self.program, self.batch, self.budget)
+
+    def trace(self, number: int = 1) -> TraceTable:
+        """The trace of packet `number`, counted from 1, as a view."""
+        return TraceTable(*self.traced(number))
+
+    def traced(self, number: int) -> tuple[Any, str]:
+        """A packet's trace and its title."""
+        batch = self.batch
+        if not 1 <= number <= len(batch):
+            have = style.plural(len(batch), "packet")
+            raise BpfError(f"there is no packet {number} in {have}; they are counted from 1")
+        return self.traces[number - 1], f"packet {number}, {batch.summary(number - 1)}"
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """Which packets were accepted: the first ones, and all on which backends differ."""
+        run = self.ran
+        accepted = int((run.ret != 0).sum())
+        return Verdicts(run.rows, run.backends, len(self.batch), accepted)
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The listing, with hit counts where it ran and what the check says."""
+        unsafe = self.program.unsafe_reads()
+        if self.run is None:
+            return Listing(self.program, faults=self.faults, warnings=unsafe)
+        return Listing(
+            self.program,
+            self.run.hits.pcs,
+            len(self.batch),
+            self.only_path,
+            faults=self.faults,
+            warnings=unsafe,
+        )
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The control flow graph, with hit counts where it ran, the path where one packet did."""
+        if self.run is None:
+            return Graph(self.program)
+        return Graph(self.program, self.run.hits, self.only_path)
+
+    @property
+    def only_path(self) -> tuple[int, ...] | None:
+        """The way a packet took, where there was one packet; else None."""
+        return self.traces[0].path if len(self.batch) == 1 else None
+
+    @property
+    def svg(self) -> str:
+        """The graph, which is what `save("x.svg")` writes."""
+        return self.graph.svg
+
+    @cached_property
+    def page(self) -> Page:
+        """The views asked for, the check's verdict where it matters, timings, notes."""
+        parts = [self.part(name) for name in self.show]
+        if said := self.check_words():
+            parts.insert(0 if self.faults else len(parts), Words(said))
+        if self.timings is not None:
+            parts.append(self.timings)
+        if self.notes:
+            parts.append(Words("\n".join(self.notes)))
+        return Page(tuple(parts))
+
+    def part(self, name: str) -> View:
+        """One view by its name."""
+        views: dict[str, Callable[[], View]] = {
+            "listing": lambda: self.listing,
+            "verdicts": lambda: self.verdicts,
+            "cfg": lambda: self.graph,
+            "trace": lambda: self.trace(self.packet),
+            "log": lambda: TraceLog(*self.traced(self.packet)),
+        }
+        if name in views:
+            return views[name]()
+        return Words(self.program.text(name), code=True)
+
+    def check_words(self) -> str:
+        """The check's verdict in a sentence; empty where nobody asked and nothing is wrong."""
+        if self.faults:
+            broken = style.plural(len(self.faults), "rule")
+            return f"✗ {self.rules} refuses this program: {broken} broken"
+        if self.assembled and self.run is None and self.show == ("listing",):
+            size = style.plural(len(self.program), "instruction")
+            return f"✓ legal by {self.rules}'s rules: {size}"
+        return ""
+
+    def text(self) -> str:
+        """The page's text."""
+        return self.page.text()
+
+    def html(self) -> str:
+        """The page's HTML."""
+        return self.page.html()

@@ -1,0 +1,171 @@
+"""A capture file as a batch of packets: pcap and pcapng, plain or in gzip.
+
+    open_capture("x.pcap")     <Capture x.pcap: 12 packets, EN10MB>
+
+The file is looked through when its packets are first asked for.  What is
+damaged ends the batch, not the work: the packets before it are there, and
+`error` says which record is bad and why.
+Left out: the formats (`pcapfile`, `pcapng`), getting at the bytes (`filebytes`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from bpfnb.errors import CaptureError, PacketError
+from bpfnb.packets import pcapfile, pcapng
+from bpfnb.packets.columns import Columns
+from bpfnb.packets.filebytes import UNPACKED_LIMIT, FileBytes, load
+from bpfnb.packets.packet import PacketBatch
+from bpfnb.packets.savefile import family, write_capture, write_pieces
+
+__all__ = ["Capture", "open_capture", "write_capture"]
+
+
+class Format(Protocol):
+    """One file format, its file header read."""
+
+    family: str
+
+    def index(self, view: Any) -> tuple[Columns, CaptureError | None]:
+        """Columns of the good packets, and what is wrong behind them."""
+
+    def pieces(self, view: Any, columns: Columns, kept: Any) -> Iterator[bytes]:
+        """A file of the same format with the packets for which `kept` is true."""
+
+
+class Capture(PacketBatch):
+    """The packets of a file, as `open_capture` makes it.
+
+    `path` is the file's name as given, `family` its format.  All that a
+    PacketBatch can do, and `write`.
+    """
+
+    def __init__(self, file: FileBytes, form: Format) -> None:
+        self._file, self._format = file, form
+        self.path, self.family = file.path, form.family
+        self._found: tuple[Columns, CaptureError | None] | None = None
+        self._bytes = file
+        self._notes = self.sources = self._rebuild = None
+
+    def _index(self) -> tuple[Columns, CaptureError | None]:
+        """Look through the file, once."""
+        if self._found is None:
+            columns, error = self._format.index(self._file.view())
+            if self._file.flaw:
+                error = CaptureError(
+                    self.path,
+                    len(columns.offsets) + 1,
+                    self._file.flaw,
+                    "the packets before it can be used",
+                )
+            self._found = columns, error
+        return self._found
+
+    @property
+    def columns(self) -> Columns:
+        """Offsets, lengths, wirelens, link types and times, one entry a packet."""
+        return self._index()[0]
+
+    @property
+    def error(self) -> CaptureError | None:
+        """What is wrong with the file behind its last good packet; None: nothing."""
+        return self._index()[1]
+
+    def __repr__(self) -> str:
+        bad = f"; {self.error.message.split(', ', 1)[1]}" if self.error else ""
+        return f"<Capture {os.path.basename(self.path)}: {self._described()}{bad}>"
+
+    def write(self, path: str | os.PathLike[str], mask: Any = None) -> int:
+        """Write the packets where `mask` is true, or all; how many were written.
+
+        A name that asks for this file's own format, or for none, gets every
+        record copied byte for byte, and a pcapng file its other blocks too.
+        Raises PacketError when the file cannot be written.
+        """
+        import numpy as np
+
+        kept = np.ones(len(self), bool) if mask is None else np.asarray(mask) != 0
+        if kept.shape != (len(self),):
+            raise PacketError(f"the mask has shape {kept.shape}, the capture {len(self)} packets")
+        shown = os.fspath(path)
+        if family(shown) not in ("", self.family):
+            return write_capture(path, self.take(np.flatnonzero(kept)))
+        write_pieces(shown, self._format.pieces(self.buffer, self.columns, kept))
+        return int(kept.sum())
+
+
+class Pcap:
+    """The classic format."""
+
+    family = "pcap"
+
+    def __init__(self, path: str, header: pcapfile.Header) -> None:
+        self.path, self.header = path, header
+
+    def index(self, view: Any) -> tuple[Columns, CaptureError | None]:
+        """Find the packets."""
+        return pcapfile.index(view, self.path, self.header)
+
+    def pieces(self, view: Any, columns: Columns, kept: Any) -> Iterator[bytes]:
+        """The file header and the kept records, as they are."""
+        yield view[: pcapfile.HEADER]
+        chosen = columns.take(kept)
+        for offset, length in zip(chosen.offsets.tolist(), chosen.lengths.tolist(), strict=True):
+            yield view[offset - self.header.record : offset + length]
+
+
+class Pcapng:
+    """The format with blocks."""
+
+    family = "pcapng"
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def index(self, view: Any) -> tuple[Columns, CaptureError | None]:
+        """Find the packets."""
+        return pcapng.index(view, self.path)
+
+    def pieces(self, view: Any, columns: Columns, kept: Any) -> Iterator[bytes]:
+        """All blocks but those of packets left out, as they are, up to a fault."""
+        verdicts = iter(kept.tolist())
+        try:
+            for block in pcapng.blocks(view):
+                if block.kind not in pcapng.PACKET_BLOCKS or next(verdicts):
+                    yield view[block.position : block.position + block.length]
+        except (pcapng.Broken, StopIteration):
+            return
+
+
+def open_capture(
+    path: str | os.PathLike[str], *, strict: bool = False, limit: int = UNPACKED_LIMIT
+) -> Capture:
+    """Open a pcap or pcapng file, plain or packed by gzip.
+
+    A damaged record ends the batch and is told by `Capture.error`; `strict`
+    raises it instead.  gzip may unpack to `limit` bytes, in a temporary file.
+    Raises PacketError when there is no such file, CaptureError when its first
+    bytes are no capture's.
+    """
+    shown = os.fspath(path)
+    if not isinstance(shown, str):
+        raise PacketError(f"a path is text, not {type(shown).__name__}")
+    file = load(shown, limit)
+    view = file.view()
+    if len(view) < 4:
+        size = f"{len(view)} bytes are too few for a capture" if len(view) else "the file is empty"
+        raise CaptureError(shown, None, size, file.flaw)
+    form: Format = Pcapng(shown)
+    if view[:4] == pcapng.MAGIC:
+        if len(view) < 28:
+            raise CaptureError(shown, None, f"the file ends in its header, at byte {len(view)}")
+        pcapng.byte_order(view, 0)
+    else:
+        form = Pcap(shown, pcapfile.read_header(view, shown))
+    capture = Capture(file, form)
+    if strict and capture.error is not None:
+        raise capture.error
+    return capture

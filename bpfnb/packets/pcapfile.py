@@ -1,0 +1,163 @@
+"""The classic pcap file: where its packets are, and writing one.
+
+Reads both byte orders, times in microseconds and nanoseconds, and Kuznetzov's
+variant of the 1990s, whose record headers are longer.  A file is trusted in
+nothing: no length it claims is used before it is compared with the file's size.
+Left out: pcap before version 2.4, and what no reader uses (thiszone, sigfigs).
+
+Source: draft-ietf-opsawg-pcap, pcap-savefile(5).
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bpfnb.errors import CaptureError, PacketError
+from bpfnb.packets.columns import NO_TIME, Columns
+from bpfnb.packets.linktype import by_number
+
+if TYPE_CHECKING:
+    from bpfnb.packets.packet import PacketBatch
+
+__all__ = ["HEADER", "MAGICS", "Header", "encode", "index", "needs_ns", "read_header"]
+
+HEADER = 24  # bytes before the first record
+# magic as a big-endian file has it: (nanoseconds, bytes of a record's header)
+MAGICS: dict[int, tuple[bool, int]] = {
+    0xA1B2C3D4: (False, 16),
+    0xA1B23C4D: (True, 16),
+    0xA1B2CD34: (False, 24),  # Kuznetzov's: interface, protocol, packet type
+}
+MAX_SNAPLEN = 262144  # libpcap's; a record that claims more, and more than snaplen, is damaged
+WIDEST_SNAPLEN = 0x7FFFFFFF
+NANO = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file's header says.  `order` is "<" or ">", `record` 16 or 24 bytes."""
+
+    order: str
+    ns: bool
+    record: int
+    snaplen: int
+    linktype: int
+
+    @property
+    def limit(self) -> int:
+        """The most bytes a record can hold and be believed."""
+        return max(MAX_SNAPLEN, min(self.snaplen, WIDEST_SNAPLEN))
+
+
+def read_header(view: Any, path: str) -> Header:
+    """Read the file header.  Raises CaptureError when it is none."""
+    order = next((each for each in "<>" if struct.unpack_from(f"{each}I", view)[0] in MAGICS), None)
+    if order is None:
+        raise CaptureError(
+            path,
+            None,
+            f"the first bytes are {bytes(view[:4]).hex()}; no capture begins so",
+            "give a pcap or pcapng file; for a hex dump pass its text",
+        )
+    if len(view) < HEADER:
+        raise CaptureError(path, None, f"the file ends in its header, at byte {len(view)} of 24")
+    magic, major, minor, _, _, snaplen, network = struct.unpack_from(f"{order}IHHiIII", view)
+    if (major, minor) < (2, 4) or major > 2:
+        raise CaptureError(
+            path,
+            None,
+            f"pcap version {major}.{minor}; 2.4 is read here",
+            "rewrite it with tcpdump -r OLD -w NEW",
+        )
+    ns, record = MAGICS[magic]
+    # The upper half of the field tells the length of the frame check sequence.
+    return Header(order, ns, record, snaplen, by_number(network & 0xFFFF).number)
+
+
+def index(view: Any, path: str, header: Header) -> tuple[Columns, CaptureError | None]:
+    """Find the packets: columns of the good ones, and what is wrong behind them."""
+    import numpy as np
+
+    starts, end = walk(view, header)
+    error = fault(view, path, header, len(starts), end)
+    positions = np.array(starts, np.uint64)
+    words = np.zeros((0, 4), np.uint32)
+    if len(positions):
+        # Every 16 bytes of the file as one overlapping item: no copy until chosen from.
+        windows: Any = np.ndarray((len(view) - 15,), "V16", view, 0, (1,))
+        words = windows[positions].view(f"{header.order}u4").reshape(-1, 4)
+    seconds, fraction = words[:, 0].astype(np.int64), words[:, 1].astype(np.int64)
+    columns = Columns(
+        offsets=positions + np.uint64(header.record),
+        lengths=words[:, 2].astype(np.uint32),
+        wirelens=words[:, 3].astype(np.uint32),
+        linktype=header.linktype,
+        times_ns=seconds * NANO + fraction * (1 if header.ns else 1000),
+    )
+    return columns, error
+
+
+def walk(view: Any, header: Header) -> tuple[array[int], int]:
+    """Where each good record starts, and where the last of them ends."""
+    caplen_at = struct.Struct(f"{header.order}I").unpack_from
+    size, record, limit = len(view), header.record, header.limit
+    starts = array("Q")
+    add = starts.append
+    position = HEADER
+    last = size - record
+    while position <= last:
+        (caplen,) = caplen_at(view, position + 8)
+        after = position + record + caplen
+        if after > size or caplen > limit:
+            break
+        add(position)
+        position = after
+    return starts, position
+
+
+def fault(view: Any, path: str, header: Header, good: int, position: int) -> CaptureError | None:
+    """What is wrong at `position`, behind `good` records; None at the file's end."""
+    left = len(view) - position
+    if left == 0:
+        return None
+    where = f"at byte {position}"
+    hint = "the packets before it can be used"
+    if left < header.record:
+        what = f"the file ends in the record's header {where}, {left} of {header.record} bytes"
+        return CaptureError(path, good + 1, what, hint)
+    (caplen,) = struct.unpack_from(f"{header.order}I", view, position + 8)
+    if caplen > header.limit:
+        what = f"caplen {where} is {caplen}; no more than {header.limit} is believed"
+        return CaptureError(path, good + 1, what, hint)
+    what = f"the file ends in the record {where}, with {left - header.record} of {caplen} bytes"
+    return CaptureError(path, good + 1, what, hint)
+
+
+def encode(batch: PacketBatch, linktype: int, ns: bool) -> Iterator[bytes]:
+    """The pieces of a pcap file, little-endian; an unknown time is written as 0.
+
+    Raises PacketError for a time that the format cannot hold.
+    """
+    longest = int(batch.columns.lengths.max()) if len(batch) else 0
+    magic = 0xA1B23C4D if ns else 0xA1B2C3D4
+    yield struct.pack("<IHHiIII", magic, 2, 4, 0, 0, max(MAX_SNAPLEN, longest), linktype)
+    unit = 1 if ns else 1000
+    for number, packet in enumerate(batch, 1):
+        seconds, rest = divmod(packet.time_ns or 0, NANO)
+        if not 0 <= seconds <= 0xFFFFFFFF:
+            raise PacketError(
+                f"packet {number}: its time is {seconds} s; pcap holds 0–{0xFFFFFFFF}",
+                "write a .pcapng file",
+            )
+        head = (seconds, rest // unit, len(packet.data), packet.wirelen)
+        yield struct.pack("<IIII", *head) + packet.data
+
+
+def needs_ns(columns: Columns) -> bool:
+    """Whether a time is finer than a microsecond."""
+    times = columns.times_ns
+    return times is not None and bool(((times % 1000 != 0) & (times != NO_TIME)).any())

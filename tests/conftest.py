@@ -1,0 +1,25 @@
+"""Keep the settings and the history of whoever runs the tests out of them, and unchanged."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+HOME = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give IPython, Jupyter and matplotlib folders of their own, inherited by kernels."""
+    config.stash[HOME] = tempfile.TemporaryDirectory(prefix="bpfnb-tests-")
+    home = Path(config.stash[HOME].name)
+    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+        os.environ[name] = str(home / name.lower())
+    os.environ["MPLCONFIGDIR"] = str(home / "matplotlib")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove them."""
+    config.stash[HOME].cleanup()
