@@ -2,6 +2,7 @@
 
 The corpus is `expressions/LINKTYPE.txt`, one expression a line.  tcpdump is
 asked with `-y`, without an interface; it then compiles for a netmask of 0.
+`python tests/test_expressions.py` writes `expressions/DIFFERENCES.txt` anew.
 """
 
 from __future__ import annotations
@@ -228,10 +229,13 @@ def test_libpcaps_machine_and_ours_return_the_same(linktype: str, expression: st
             assert mine == load().evaluate(program, data, wirelen)
 
 
+BOTH = ("carried", "system")
+
+
 def difference(linktype: str, expression: str, optimize: bool) -> str:
     """One row of DIFFERENCES, or "" where both libraries make the same."""
     made = []
-    for library in ("carried", "system"):
+    for library in BOTH:
         try:
             made.append(text(compiled(linktype, expression, library, optimize)))
         except ExpressionError as error:
@@ -241,9 +245,6 @@ def difference(linktype: str, expression: str, optimize: bool) -> str:
     heading = f"{linktype}{'' if optimize else ' -O'}: {expression}"
     labelled = (f"-- {load(name).version.split()[2]}\n{made[i]}" for i, name in enumerate(BOTH))
     return "\n".join((heading, *labelled))
-
-
-BOTH = ("carried", "system")
 
 
 def table_of_differences() -> str:
@@ -275,3 +276,7 @@ def test_an_unknown_link_type_is_no_link_type_of_tcpdumps_either() -> None:
     assert "invalid data link type" in asked("NO_SUCH", "-d", "ip")[1]
     with pytest.raises(BpfError):
         compile_filter("ip", linktype="NO_SUCH")
+
+
+if __name__ == "__main__":
+    DIFFERENCES.write_text(table_of_differences(), "utf-8")

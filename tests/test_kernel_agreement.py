@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import random
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -18,13 +22,14 @@ from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.machine import run
 from bpfnb.cbpf.opcodes import BY_CODE
 from bpfnb.cbpf.program import Program
-from bpfnb.errors import BpfError, PacketError
-from bpfnb.linux.limits import environment_limit, translated_lengths
+from bpfnb.errors import BpfError, CheckError, PacketError
+from bpfnb.linux.limits import environment_limit, prologue, translated_lengths
 from bpfnb.linux.probe import attempt, socket_filters
 from bpfnb.linux.readout import digit_program, ret, rets
-from bpfnb.linux.sockfilter import KernelRefused, SocketPair, accepts, verdicts
+from bpfnb.linux.sockfilter import KernelRefused, SocketPair, accepts, overhead, verdicts
 from tests.strategies import EDGES, legal_programs, near_legal_programs, packet_bytes
 
+ON_6_18 = platform.release().startswith("6.18.") and platform.machine() == "x86_64"
 HERE = attempt("socket filters", socket_filters)
 pytestmark = pytest.mark.skipif(not HERE.works, reason=f"socket filters: {HERE.reason}")
 
@@ -38,21 +43,21 @@ def pair() -> Iterator[SocketPair]:
         yield opened
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(near_legal_programs())
 @example(assemble("jeq #0, w, no\nw: st M[3]\nja r\nno: ret #0\nr: ld M[3]\nret a"))
 def test_the_kernel_takes_exactly_what_the_checker_takes(program: Program) -> None:
     assert accepts(program).errno == (errno.EINVAL if check(program, "linux") else 0)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(legal_programs(), packet_bytes())
 def test_every_bit_of_ret_agrees(program: Program, data: bytes) -> None:
     assume(not any(insn.k in FICKLE for insn in program.insns))
     assert ret(program, data) == run(program, data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(legal_programs(), packet_bytes())
 def test_the_accepted_length_is_the_smaller_of_ret_and_length(
     program: Program, data: bytes
@@ -195,40 +200,39 @@ def loads(count: int) -> list[tuple[int, int, int, int]]:
 ADD, RET, JEQ_NEXT = (0x04, 0, 0, 1), (0x06, 0, 0, 0), (0x15, 0, 0, 1)
 
 
-def largest(optmem_max: int) -> int:
-    """How many `ldh [12]` fit: 96 bytes, 8 an instruction, 9 beside the loads."""
-    return ((optmem_max - 1 - 96) // 8 - 9) // 14
-
-
 def test_the_largest_program_that_fits_the_sockets_memory() -> None:
     with open("/proc/sys/net/core/optmem_max") as file:
         optmem_max = int(file.read())
-    count = largest(optmem_max)
-    if count > 2300:
-        pytest.skip(f"optmem_max is {optmem_max}: another limit comes first")
+    one, two = (accepts(Program.from_insns([*loads(n), RET])).translated for n in (1, 2))
+    assert one is not None
+    assert two is not None
+    count = 1 + ((optmem_max - 1 - overhead()) // 8 - one) // (two - one)
+    if count >= 4096:
+        pytest.skip(f"optmem_max is {optmem_max}: no legal program is too large for it")
     fits, too_large = (Program.from_insns([*loads(n), RET]) for n in (count, count + 1))
     assert not check(fits)
     assert not check(too_large)
-    assert accepts(fits).translated == 14 * count + 9
+    assert accepts(fits).translated == one + (count - 1) * (two - one)
     assert environment_limit(fits) is None
     assert accepts(too_large).errno == errno.ENOMEM
     limit = environment_limit(too_large)
     assert limit is not None
-    assert limit.name == "socket memory"
-    assert limit.errno == errno.ENOMEM
-    if optmem_max == 131072:  # the default
+    assert (limit.name, limit.errno) == ("socket memory", errno.ENOMEM)
+    assert str(limit).endswith("[socket memory: ENOMEM]")
+    if optmem_max == 131072 and ON_6_18:
         assert count == 1168
 
 
 @pytest.mark.parametrize("kind", ["a jump that long", "a jump that late", "a long test that late"])
 def test_jumps_of_the_translation_reach_32767_instructions(kind: str) -> None:
     refused = []
-    for more in range(50):
-        few = [ADD] * more
+    count = (32767 - 20) // translated_lengths(Program.from_insns(loads(1)))[0]
+    for more in range(40):
+        body = [*loads(count), *[ADD] * more]
         rows = {
-            "a jump that long": [(5, 0, 0, 2338 + more), *loads(2338), *few, RET],
-            "a jump that late": [*loads(2338), *few, JEQ_NEXT, RET],
-            "a long test that late": [*loads(2338), *few, (0x15, 1, 1, 0xFFFFFFFF), RET, RET],
+            "a jump that long": [(5, 0, 0, len(body)), *body, RET],
+            "a jump that late": [*body, JEQ_NEXT, RET],
+            "a long test that late": [*body, (0x15, 1, 1, 0xFFFFFFFF), RET, RET],
         }[kind]
         program = Program.from_insns(rows)
         assert not check(program)
@@ -240,7 +244,8 @@ def test_jumps_of_the_translation_reach_32767_instructions(kind: str) -> None:
     assert set(refused) == {False, True}
 
 
-def test_translated_lengths_are_those_of_the_facts() -> None:
+@pytest.mark.skipif(not ON_6_18, reason=f"recorded on Linux 6.18; this is {platform.release()}")
+def test_translated_lengths_are_those_recorded() -> None:
     text = """ldh [12]
         ld [0]
         ldb [0]
@@ -267,14 +272,29 @@ def test_the_lengths_add_up_to_the_kernels() -> None:
     rows = [(0x28, 0, 0, 12), *tests, (0xB1, 0, 0, 14), (0x3C, 0, 0, 0), poff, (0x05, 0, 0, 1)]
     for _ in range(50):
         body = [rng.choice(rows) for _ in range(30)]
-        for prologue, extra in ((7, [(0x30, 0, 0, 0)]), (3, [])):
-            if not extra:
+        for loading in (True, False):
+            if not loading:
                 body = [row for row in body if row[0] not in (0x28, 0xB1)]
-            program = Program.from_insns([*extra, *body, RET, RET, RET, RET])
-            assert accepts(program).translated == prologue + sum(translated_lengths(program))
+            program = Program.from_insns([*body, RET, RET, RET, RET])
+            whole = prologue(program) + sum(translated_lengths(program))
+            assert accepts(program).translated == whole
 
 
-# What FACTS calls special, and the interface shows.
+def test_no_limit_is_asked_of_an_illegal_program() -> None:
+    with pytest.raises(CheckError):
+        environment_limit(Program.from_insns([(0xFF, 0, 0, 0), RET]))
+
+
+# What differs, by name, and what cannot be foretold.
+
+
+def test_the_soak_of_this_still_runs() -> None:
+    script = Path(__file__).with_name("soak_kernel.py")
+    command = [sys.executable, str(script), "--cases", "3000", "--processes", "1"]
+    env = {**os.environ, "PYTHONPATH": str(script.parent.parent)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "   0  differences" in done.stdout
 
 
 def test_nla_gives_nothing_in_a_packet_too_large_for_one_piece() -> None:

@@ -145,7 +145,6 @@ def test_a_story_says_what_is_in_the_capture(name: str, expression: str, number:
     assert count(name, expression) == number
 
 
-@needs_tcpdump
 def test_every_sample_has_a_claim_and_every_claim_a_sample() -> None:
     assert {name for name, _, _ in CLAIMS} == set(samples.names())
 
@@ -157,9 +156,8 @@ def test_the_silent_host_is_asked_again_and_again() -> None:
     assert len({re.search(r"seq \d+", line)[0] for line in lines}) == 1  # type: ignore[index]
 
 
-@needs_tcpdump
 def test_the_bridge_says_hello_once_a_second() -> None:
-    times = [packet.time_ns for packet in samples.open("stp")]
+    times = [packet.time_ns or 0 for packet in samples.open("stp")]
     gaps = [later - now for now, later in pairwise(times)]
     assert all(0.5e9 < gap < 1.5e9 for gap in gaps)
 
@@ -186,8 +184,8 @@ def test_only_the_snapped_capture_is_cut() -> None:
     for sample in samples.captures:
         cut = [p for p in sample.open() if len(p.data) < p.wirelen]
         if sample.name == "snapped":
-            assert max(len(p.data) for p in sample.open()) == 60
-            assert len(cut) > 20
+            assert all(42 < len(p.data) <= 60 for p in cut)
+            assert len(cut) == 27
         else:
             assert not cut
 

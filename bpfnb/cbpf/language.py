@@ -120,7 +120,7 @@ def statement(reader: Reader) -> Statement:
         raise reader.fail(
             mnemonic,
             f"there is no instruction {mnemonic.text!r}",
-            "mnemonics: " + " ".join(MNEMONICS),
+            "" if hint else "mnemonics: " + " ".join(MNEMONICS),
             hint,
         )
     first = (

@@ -299,9 +299,7 @@ def extension(k: int, r: Registers, p: PacketView) -> int:
         "nla": lambda: find_attribute(p.data, r.A, r.X),
         "nlan": lambda: find_nested_attribute(p.data, r.A, r.X),
         "alu_xor_x": lambda: r.A ^ r.X,
-        "poff": lambda: payload_offset(
-            p.data, notes.proto, notes.net_offset, notes.vlan_present
-        ),
+        "poff": lambda: payload_offset(p.data, notes.proto, notes.net_offset, notes.vlan_present),
         "rand": notes.random,
         "type": lambda: notes.pkttype,
         "vlan_avail": lambda: notes.vlan_present,

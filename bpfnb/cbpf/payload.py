@@ -5,8 +5,8 @@ the transport header; the other two look for netlink attributes.  These look at
 the packet's bytes alone.
 
 Left out of the dissector: PPPoE, GRE, HSR and PRP, batman-adv, TIPC, FCoE, PTP
-and CFM, where the kernel finds an offset and we give 0 (`LEFT_OUT` has the
-numbers); a BPF program attached in the dissector's place.
+and CFM, where the kernel finds an offset and we give 0; a BPF program attached in
+the dissector's place.
 
 Source: net/core/flow_dissector.c (__skb_flow_dissect, __skb_get_poff),
 net/core/filter.c (bpf_skb_get_nlattr), net/netlink.h (nla_ok, nla_next), each
@@ -18,7 +18,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-__all__ = ["LEFT_OUT", "find_attribute", "find_nested_attribute", "payload_offset"]
+__all__ = ["find_attribute", "find_nested_attribute", "payload_offset"]
 
 ETH_IP, ETH_IPV6 = 0x0800, 0x86DD
 VLANS = frozenset({0x8100, 0x88A8})
@@ -28,11 +28,6 @@ TCP, FRAGMENT = 6, 44
 IPIP, IPV6_IN_IP, MPLS_IN_IP, GRE = 4, 41, 137, 47
 IPV6_OPTIONS = frozenset({0, 43, 60})  # hop by hop, routing, destination
 MAX_HEADERS = 15  # MAX_FLOW_DISSECT_HDRS
-
-LEFT_OUT: dict[int, str] = {
-    0x8864: "PPPoE", 0x892F: "HSR", 0x88FB: "PRP", 0x4305: "batman-adv",
-    0x88CA: "TIPC", 0x8906: "FCoE", 0x88F7: "PTP", 0x8902: "CFM",
-}  # fmt: skip
 
 # IP protocol -> bytes of its fixed header: UDP, UDP-Lite, ICMP, ICMPv6, IGMP, DCCP, SCTP
 TRANSPORT = {17: 8, 136: 8, 1: 8, 58: 8, 2: 8, 33: 12, 132: 12}

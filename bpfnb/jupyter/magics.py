@@ -187,24 +187,27 @@ def make_program(
     __tracebackhide__ = True
     from bpfnb.jupyter.values import looks_assembled, read_text
 
+    refuse_twice(options, source)
     text = read_text(options.file) if options.file else ""
-    if source.cell is None:
-        if not options.file:
-            return compiled(options, source.expression, batch), False
-        if source.expression:
-            raise UsageError(f"-F gives the expression; leave out {source.expression!r}")
-        if not looks_assembled(text):
-            return compiled(options, without_comments(text), batch), False
+    if source.cell is not None:
+        # The empty line stands for the magic's own, so that line numbers are the cell's.
+        return assembled(options, text or f"\n{source.cell}", source.namespace), True
+    if looks_assembled(text):
         return assembled(options, text, source.namespace), True
-    if source.expression:
+    return compiled(options, source.expression or without_comments(text), batch), False
+
+
+def refuse_twice(options: Options, source: Source) -> None:
+    """One place gives the program: the line, the body or a file."""
+    if source.cell is not None and source.expression:
         raise UsageError(
             f"%%bpf takes a program in its body, not {source.expression!r}; "
             "an expression stands behind %bpf, on one line"
         )
-    if options.file and source.cell.strip():
+    if options.file and source.expression:
+        raise UsageError(f"-F gives the expression; leave out {source.expression!r}")
+    if options.file and source.cell is not None and source.cell.strip():
         raise UsageError("-F gives the body; leave the cell's own empty")
-    # The empty line stands for the magic's own, so that line numbers are the cell's.
-    return assembled(options, text or f"\n{source.cell}", source.namespace), True
 
 
 def compiled(options: Options, expression: str, batch: PacketBatch | None) -> Program:

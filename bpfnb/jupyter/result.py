@@ -44,9 +44,13 @@ class Words(View):
         return self.words
 
     def html(self) -> str:
-        """Sentences in the page's font, a program's text in monospace."""
+        """Sentences in the page's font, a sign before them in its tone; code in monospace."""
         if not self.code:
-            return style.caption("<br>".join(escape(line) for line in self.words.splitlines()))
+            lines = "<br>".join(escape(line) for line in self.words.splitlines())
+            for sign, tone in (("✓", style.ACCEPT), ("✗", style.REJECT)):
+                if lines.startswith(sign):
+                    lines = f'<b style="color:{tone}">{sign}</b>{lines.removeprefix(sign)}'
+            return style.caption(lines)
         return style.scroll(
             f'<pre style="font-family:{style.MONO};font-size:13px;line-height:20px;margin:0;'
             f'background:transparent">{escape(self.words)}</pre>'
@@ -134,16 +138,16 @@ class Result(Picture):
     @cached_property
     def listing(self) -> Listing:
         """The listing, with hit counts where it ran and what the check says."""
-        unsafe = self.program.unsafe_reads()
-        if self.run is None:
-            return Listing(self.program, faults=self.faults, warnings=unsafe)
+        run = self.run
         return Listing(
             self.program,
-            self.run.hits.pcs,
-            len(self.batch),
-            self.only_path,
+            hits=run.hits.pcs if run else None,
+            packets=len(self.batch) if run else None,
+            path=self.only_path if run else None,
             faults=self.faults,
-            warnings=unsafe,
+            warnings=self.program.unsafe_reads(),
+            # The check's words stand above and have said how many faults there are.
+            caption=style.plural(len(self.program), "instruction") if self.faults else "",
         )
 
     @cached_property
@@ -191,8 +195,7 @@ class Result(Picture):
     def check_words(self) -> str:
         """The check's verdict in a sentence; empty where nobody asked and nothing is wrong."""
         if self.faults:
-            broken = style.plural(len(self.faults), "rule")
-            return f"✗ {self.rules} refuses this program: {broken} broken"
+            return f"✗ {self.rules} refuses this program: {style.plural(len(self.faults), 'fault')}"
         if self.assembled and self.run is None and self.show == ("listing",):
             size = style.plural(len(self.program), "instruction")
             return f"✓ legal by {self.rules}'s rules: {size}"

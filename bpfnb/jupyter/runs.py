@@ -141,16 +141,18 @@ def follow(program: Program, packet: Packet, budget: int | None) -> tuple[list[i
 def progress(batch: PacketBatch) -> Iterator[tuple[int, Packet]]:
     """Each packet with its number from 0, and a bar on stderr when it takes long."""
     began, bar = time.monotonic(), None
-    for number, packet in enumerate(batch):
-        yield number, packet
+    try:
+        for number, packet in enumerate(batch):
+            yield number, packet
+            if bar is not None:
+                bar.update()
+            elif number % SLOW == SLOW - 1 and time.monotonic() - began > PATIENCE:
+                bar = import_module("tqdm").tqdm(
+                    total=len(batch), initial=number + 1, unit=" packets", leave=False
+                )
+    finally:
         if bar is not None:
-            bar.update()
-        elif number % SLOW == SLOW - 1 and time.monotonic() - began > PATIENCE:
-            bar = import_module("tqdm").tqdm(
-                total=len(batch), initial=number + 1, unit=" packets", leave=False
-            )
-    if bar is not None:
-        bar.close()
+            bar.close()
 
 
 def elsewhere(program: Program, batch: PacketBatch, name: str) -> Rets:

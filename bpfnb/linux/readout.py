@@ -58,6 +58,9 @@ def digit(shift: int, bits: int, base: int) -> list[Insn]:
 def digit_program(program: Program, shift: int, bits: int, base: int = 1) -> Program:
     """Rewrite a legal program to return one digit of its ret, plus `base`.
 
+    It is for packets without a device, such as a socket pair's.  BpfError when
+    the rewriting would be longer than the kernel takes.
+
     >>> from bpfnb.cbpf.machine import run
     >>> hex(run(digit_program(Program.from_insns([(6, 0, 0, 0xABCD)]), 8, 8), b"") - 1)
     '0xab'

@@ -39,6 +39,7 @@ __all__ = [
     "accepts",
     "attach",
     "detach",
+    "overhead",
     "verdicts",
 ]
 

@@ -75,7 +75,7 @@ class Capture(PacketBatch):
         return self._index()[1]
 
     def __repr__(self) -> str:
-        bad = f"; {self.error.message.split(', ', 1)[1]}" if self.error else ""
+        bad = f"; {self.error.message.removeprefix(f'{self.path}, ')}" if self.error else ""
         return f"<Capture {os.path.basename(self.path)}: {self._described()}{bad}>"
 
     def write(self, path: str | os.PathLike[str], mask: Any = None) -> int:
@@ -133,9 +133,9 @@ class Pcapng:
         """All blocks but those of packets left out, as they are, up to a fault."""
         verdicts = iter(kept.tolist())
         try:
-            for block in pcapng.blocks(view):
-                if block.kind not in pcapng.PACKET_BLOCKS or next(verdicts):
-                    yield view[block.position : block.position + block.length]
+            for position, kind, length, _ in pcapng.blocks(view):
+                if kind not in pcapng.PACKET_BLOCKS or next(verdicts):
+                    yield view[position : position + length]
         except (pcapng.Broken, StopIteration):
             return
 
@@ -158,11 +158,10 @@ def open_capture(
     if len(view) < 4:
         size = f"{len(view)} bytes are too few for a capture" if len(view) else "the file is empty"
         raise CaptureError(shown, None, size, file.flaw)
-    form: Format = Pcapng(shown)
+    form: Format
     if view[:4] == pcapng.MAGIC:
-        if len(view) < 28:
-            raise CaptureError(shown, None, f"the file ends in its header, at byte {len(view)}")
-        pcapng.byte_order(view, 0)
+        pcapng.read_header(view, shown)
+        form = Pcapng(shown)
     else:
         form = Pcap(shown, pcapfile.read_header(view, shown))
     capture = Capture(file, form)

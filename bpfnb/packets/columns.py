@@ -87,5 +87,7 @@ class Columns:
 
         if self.linktypes is None:
             return self if self.linktype is not None else self.labelled(linktype)
+        if UNKNOWN not in self.linktypes:
+            return self
         known = np.where(self.linktypes == UNKNOWN, np.int32(linktype), self.linktypes)
         return self.labelled(known.astype(np.int32))

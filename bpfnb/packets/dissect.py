@@ -49,6 +49,7 @@ SCAPY_FAILS = (
     struct.error,
     zlib.error,
 )
+SCALARS = (int, str, bytes, float, type(None))  # values of a field that stand for one
 PROTOCOLS = {
     0: "hopopt", 1: "icmp", 2: "igmp", 4: "ipencap", 6: "tcp", 17: "udp", 41: "ipv6", 47: "gre",
     50: "esp", 51: "ah", 58: "ipv6_icmp", 88: "eigrp", 89: "ospf", 103: "pim", 112: "vrrp",
@@ -64,7 +65,7 @@ def summary(data: bytes, linktype: int | None, source: Any = None) -> str:
     no link type.  Never raises, whatever the bytes.
 
     >>> summary(bytes.fromhex("45000014000000004000000001020304 05060708"), 101)
-    'IP / 1.2.3.4 > 5.6.7.8 hopopt'
+    '1.2.3.4 > 5.6.7.8 hopopt'
     """
     count = f"{len(data)} byte{'' if len(data) == 1 else 's'}"
     layer = layer_class(linktype)
@@ -153,6 +154,8 @@ def meant(packet: ScapyPacket, where: str) -> list[ScapyPacket]:
     """
     from scapy.error import Scapy_Exception
 
+    if all(isinstance(each, SCALARS) for layer in layers(packet) for each in layer.fields.values()):
+        return [packet]  # the usual case; asking scapy would cost a copy
     try:
         found = list(islice(packet, MOST_MEANT + 1))
     except (*SCAPY_FAILS, Scapy_Exception) as error:
@@ -163,6 +166,13 @@ def meant(packet: ScapyPacket, where: str) -> list[ScapyPacket]:
             "take a smaller network or range of ports",
         )
     return found if len(found) > 1 else [packet]
+
+
+def layers(packet: ScapyPacket) -> Iterator[ScapyPacket]:
+    """The layers of a packet, the outermost first."""
+    while packet.fields or packet.payload:
+        yield packet
+        packet = packet.payload
 
 
 def build(packet: ScapyPacket, where: str) -> bytes:
@@ -177,8 +187,8 @@ def build(packet: ScapyPacket, where: str) -> bytes:
 
 def unbuildable(packet: ScapyPacket, where: str, error: BaseException) -> PacketError:
     """The error for a packet that scapy itself refuses to build."""
-    layers = " / ".join(each.__name__ for each in packet.layers()[:8])
+    names = " / ".join(each.__name__ for each in packet.layers()[:8])
     reason = one_line(str(error)) or type(error).__name__
     return PacketError(
-        f"{where} ({layers}): scapy cannot build it: {reason}", "look at its fields with .show()"
+        f"{where} ({names}): scapy cannot build it: {reason}", "look at its fields with .show()"
     )

@@ -272,7 +272,8 @@ class PacketBatch(Sequence[Packet]):
 
     def with_default_linktype(self, linktype: str | int) -> PacketBatch:
         """The same packets; those whose link type is unknown get this one."""
-        return self._with(self.columns.filled(find(linktype).number))
+        columns = self.columns.filled(find(linktype).number)
+        return self if columns is self.columns else self._with(columns)
 
     def _with(self, columns: Columns) -> PacketBatch:
         return PacketBatch(

@@ -24,7 +24,7 @@ from bpfnb.packets.linktype import by_number
 if TYPE_CHECKING:
     from bpfnb.packets.packet import PacketBatch
 
-__all__ = ["MAGIC", "PACKET_BLOCKS", "Block", "Broken", "blocks", "encode", "index"]
+__all__ = ["MAGIC", "PACKET_BLOCKS", "Broken", "blocks", "encode", "index", "read_header"]
 
 MAGIC = b"\x0a\x0d\x0d\x0a"  # a section header block's type, the same both ways round
 SECTION, INTERFACE, OBSOLETE, SIMPLE, ENHANCED = 0x0A0D0D0A, 1, 2, 3, 6
@@ -33,20 +33,17 @@ ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 SMALLEST = {SECTION: 28, INTERFACE: 20, OBSOLETE: 32, SIMPLE: 16, ENHANCED: 32}
 TSRESOL, TSOFFSET = 9, 14
 NANO = 1_000_000_000
-MICRO = 1_000_000
+WORD = {order: struct.Struct(f"{order}I").unpack_from for order in "<>"}
+PAIR = {order: struct.Struct(f"{order}II").unpack_from for order in "<>"}
+ENHANCED_HEAD = {order: struct.Struct(f"{order}IIIII").unpack_from for order in "<>"}
+OBSOLETE_HEAD = {order: struct.Struct(f"{order}HxxIIII").unpack_from for order in "<>"}
+
+# A block: where it begins, its type, how many bytes it has, its section's byte order, "<" or ">".
+Block = tuple[int, int, int, str]
 
 
 class Broken(Exception):  # noqa: N818  control flow: becomes a CaptureError with the record
     """What is wrong with a block."""
-
-
-class Block(NamedTuple):
-    """A block: `length` bytes from `position`; its section's byte order, "<" or ">"."""
-
-    position: int
-    kind: int
-    length: int
-    order: str
 
 
 class Interface(NamedTuple):
@@ -65,33 +62,36 @@ class Interface(NamedTuple):
 
 def blocks(view: Any) -> Iterator[Block]:
     """The blocks of a file, one after the other.  Raises Broken where one cannot be."""
-    head = {order: struct.Struct(f"{order}II") for order in "<>"}
-    word = {order: struct.Struct(f"{order}I") for order in "<>"}
     size, position, order = len(view), 0, "<"
+    head, word = PAIR[order], WORD[order]
+    smallest = SMALLEST.get
     while position < size:
-        section = view[position : position + 4] == MAGIC
-        if size - position < (SMALLEST[SECTION] if section else 12):
+        left = size - position
+        if left < 12:
             raise Broken(f"the file ends in the block at byte {position}")
-        if section:
+        kind, length = head(view, position)
+        if kind == SECTION:  # in either byte order
             order = byte_order(view, position)
-        kind, length = head[order].unpack_from(view, position)
-        if length < SMALLEST.get(kind, 12) or length % 4:
-            raise Broken(f"the block at byte {position} says it is {length} bytes long")
-        if length > size - position:
-            left = size - position
+            head, word = PAIR[order], WORD[order]
+            kind, length = head(view, position)
+        if length > left:
             raise Broken(f"the file ends in the block at byte {position}, {left} of {length} bytes")
-        (again,) = word[order].unpack_from(view, position + length - 4)
+        if length < smallest(kind, 12) or length % 4:
+            raise Broken(f"the block at byte {position} says it is {length} bytes long")
+        (again,) = word(view, position + length - 4)
         if again != length:
             raise Broken(
                 f"the block at byte {position} is {length} bytes long at its start,"
                 f" {again} at its end"
             )
-        yield Block(position, kind, length, order)
+        yield position, kind, length, order
         position += length
 
 
 def byte_order(view: Any, position: int) -> str:
     """The byte order of the section that starts here."""
+    if len(view) - position < SMALLEST[SECTION]:
+        raise Broken(f"the file ends in the block at byte {position}")
     mark = bytes(view[position + 8 : position + 12])
     if mark not in ORDERS:
         raise Broken(f"the section at byte {position} has the byte-order magic {mark.hex()}")
@@ -101,24 +101,30 @@ def byte_order(view: Any, position: int) -> str:
     return ORDERS[mark]
 
 
-def index(view: Any, path: str) -> tuple[Columns, CaptureError | None]:
-    """Find the packets: columns of the good ones, and what is wrong behind them.
+def read_header(view: Any, path: str) -> None:
+    """Read the first block.  Raises CaptureError when it is no section header."""
+    try:
+        next(blocks(view))
+    except Broken as reason:
+        raise CaptureError(path, None, str(reason)) from None
 
-    Raises CaptureError when the first block is no section header.
+
+def index(view: Any, path: str) -> tuple[Columns, CaptureError | None]:
+    """Find the packets of a file whose first block is sound.
+
+    Columns of the good ones, and what is wrong behind them.
     """
     indexer, error = Indexer(view), None
     try:
         for block in blocks(view):
-            if block.kind in PACKET_BLOCKS:
+            kind = block[1]
+            if kind in PACKET_BLOCKS:
                 indexer.packet(block)
-            elif block.kind == INTERFACE:
+            elif kind == INTERFACE:
                 indexer.interface(block)
-            elif block.kind == SECTION:
+            elif kind == SECTION:
                 indexer.interfaces = []
-                indexer.sections += 1
     except Broken as reason:
-        if not indexer.sections:
-            raise CaptureError(path, None, str(reason)) from None
         record = len(indexer.offsets) + 1
         error = CaptureError(path, record, str(reason), "the packets before it can be used")
     return indexer.columns(), error
@@ -129,7 +135,6 @@ class Indexer:
 
     def __init__(self, view: Any) -> None:
         self.view = view
-        self.sections = 0
         self.interfaces: list[Interface] = []  # of the section at hand
         self.announced: set[int] = set()  # link types of all interfaces so far
         self.offsets, self.lengths, self.wirelens = array("Q"), array("I"), array("I")
@@ -137,8 +142,8 @@ class Indexer:
 
     def interface(self, block: Block) -> None:
         """Note an interface."""
-        start = block.position
-        linktype, _, snaplen = struct.unpack_from(f"{block.order}HHI", self.view, start + 8)
+        start, _, _, order = block
+        linktype, _, snaplen = struct.unpack_from(f"{order}HHI", self.view, start + 8)
         options = dict(read_options(self.view, block, start + 16))
         offset = options.get(TSOFFSET, bytes(8))
         resolution = options.get(TSRESOL, b"\6")
@@ -147,20 +152,20 @@ class Indexer:
         base, power = (2, resolution[0] & 0x7F) if resolution[0] & 0x80 else (10, resolution[0])
         number = by_number(linktype).number
         self.announced.add(number)
-        (seconds,) = struct.unpack(f"{block.order}q", offset)
+        (seconds,) = struct.unpack(f"{order}q", offset)
         self.interfaces.append(Interface(number, snaplen, base**power, seconds))
 
     def packet(self, block: Block) -> None:
         """Note a packet."""
         position, kind, length, order = block
         if kind == SIMPLE:
-            (wirelen,) = struct.unpack_from(f"{order}I", self.view, position + 8)
+            (wirelen,) = WORD[order](self.view, position + 8)
             face = self.of(0, position)
             caplen = min(wirelen, face.snaplen or wirelen)
             start, room, time = position + 12, length - 16, NO_TIME
         else:
-            form = f"{order}IIIII" if kind == ENHANCED else f"{order}HxxIIII"
-            number, high, low, caplen, wirelen = struct.unpack_from(form, self.view, position + 8)
+            head = ENHANCED_HEAD[order] if kind == ENHANCED else OBSOLETE_HEAD[order]
+            number, high, low, caplen, wirelen = head(self.view, position + 8)
             face = self.of(number, position)
             start, room, time = position + 28, length - 32, face.time_ns(high << 32 | low)
         if caplen > room:
@@ -197,9 +202,10 @@ class Indexer:
 
 def read_options(view: Any, block: Block, start: int) -> Iterator[tuple[int, bytes]]:
     """The options of a block, code and value, from byte `start` of the file."""
-    end = block.position + block.length - 4
+    position, _, size, order = block
+    end = position + size - 4
     while start + 4 <= end:
-        code, length = struct.unpack_from(f"{block.order}HH", view, start)
+        code, length = struct.unpack_from(f"{order}HH", view, start)
         if code == 0:
             return
         if start + 4 + length > end:
@@ -216,8 +222,7 @@ def encode(batch: PacketBatch) -> Iterator[bytes]:
     """
     yield framed(SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
     times = batch.columns.times_ns
-    known = [] if times is None else times[times != NO_TIME]
-    first = min(0, int(known.min()) // NANO) if len(known) else 0
+    first = 0 if times is None else int(times.min(initial=0, where=times != NO_TIME)) // NANO
     interfaces = {linktype: number for number, linktype in enumerate(batch.linktypes)}
     clock = struct.pack("<HHBxxxHHq", TSRESOL, 1, 9, TSOFFSET, 8, first) + bytes(4)
     for linktype in interfaces:

@@ -50,9 +50,9 @@ def compile_filter(
 
     `linktype` is a LINKTYPE_ name or number; `snaplen` the bytes that an
     accepted packet returns; `netmask` the mask of the captured network, as
-    text or number, which `ip broadcast` alone needs; `library` "carried",
-    "system" or a path (see `bpfnb.pcap.library`).  An empty expression
-    accepts everything.
+    text or number, which `ip broadcast` alone needs (tcpdump -d takes 0);
+    `library` "carried", "system" or a path (see `bpfnb.pcap.library`).  An
+    empty expression accepts everything.
 
     Raise ExpressionError with libpcap's own words for an expression that it
     refuses, BpfError for the other arguments, UnavailableError without

@@ -3,17 +3,17 @@
     "carried"   the one inside the PyPI package `libpcap` (1.10.6), so that an
                 expression gives the same program on every machine
     "system"    the machine's own
+    "pcapy-ng"  the one inside that PyPI package (1.9.1), where it is installed
     a path      any other
 
-Without a choice it is the environment variable BPFNB_LIBPCAP's, else the
-carried one, else, where that cannot be loaded, the system's.
+Without a choice it is the environment variable BPFNB_LIBPCAP's, else the first
+of these that can be loaded, in this order.
 
-The package is only asked where its file lies.  Importing it would take a fifth
+A package is only asked where its file lies.  Importing `libpcap` would take a fifth
 of a second, could be told only once in a process which library to use, and
 would put that library's names into the global scope, where the next libpcap
 loaded finds them instead of its own.  Here each library is loaded by itself,
-so that several stand side by side.  Left out: capturing; and pcapy-ng, whose
-older libpcap makes other programs and shows neither images nor validation.
+so that several stand side by side.  Left out: capturing.
 
 Source: pcap_compile(3PCAP), pcap/bpf.h, dlopen(3).
 """
@@ -37,7 +37,7 @@ from bpfnb.cbpf.opcodes import BY_CODE
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import CheckError, Fault, UnavailableError
 
-__all__ = ["CHOICE", "Library", "carried_path", "load", "system_path", "version"]
+__all__ = ["CHOICE", "PLACES", "Library", "carried_path", "load", "system_path", "version"]
 
 CHOICE = "BPFNB_LIBPCAP"
 PLATFORMS = {
@@ -47,8 +47,8 @@ PLATFORMS = {
 }  # sys.platform -> folder and file in the package `libpcap`
 MACHINES = {"amd64": "x86_64", "i386": "x86", "i486": "x86", "i586": "x86", "i686": "x86"}
 
-# libpcap up to 1.7 has one parser for the whole process, and its versions
-# still share buffers (bpf_image) and the resolver: one caller at a time.
+# libpcap up to 1.7 has one parser for the whole process, up to 1.9 one buffer
+# for bpf_image, and C's getprotobyname() has one still: one caller at a time.
 LOCK = threading.RLock()
 
 
@@ -183,6 +183,17 @@ def carried_path() -> Path:
     return path
 
 
+def pcapy_path() -> Path:
+    """Where the PyPI package `pcapy-ng` keeps its library (on Linux, in a wheel)."""
+    spec = find_spec("pcapy")
+    if spec is None or spec.origin is None:
+        raise UnavailableError("the Python package pcapy-ng is not installed")
+    found = sorted(Path(spec.origin).parent.glob("pcapy_ng.libs/libpcap-*.so*"))
+    if not found:
+        raise UnavailableError("the Python package pcapy-ng carries no libpcap here")
+    return found[0]
+
+
 def system_path() -> str:
     """Where the machine's own libpcap lies.
 
@@ -207,7 +218,11 @@ def ldconfig() -> list[tuple[str, str]]:
     return []
 
 
-PLACES: dict[str, Callable[[], str | Path]] = {"carried": carried_path, "system": system_path}
+PLACES: dict[str, Callable[[], str | Path]] = {
+    "carried": carried_path,
+    "system": system_path,
+    "pcapy-ng": pcapy_path,
+}
 
 
 def load(library: str | os.PathLike[str] | None = None) -> Library:
@@ -219,18 +234,18 @@ def load(library: str | os.PathLike[str] | None = None) -> Library:
     choice = os.fspath(library) if library is not None else os.environ.get(CHOICE, "")
     if choice:
         return load_one(choice)
-    try:
-        return load_one("carried")
-    except UnavailableError as carried:
+    missing = []
+    for place in PLACES:
         try:
-            return load_one("system")
-        except UnavailableError as system:
-            raise UnavailableError(f"no libpcap here: {carried}; {system}") from None
+            return load_one(place)
+        except UnavailableError as error:
+            missing.append(error.message)
+    raise UnavailableError(f"no libpcap here: {'; '.join(missing)}")
 
 
 @cache
 def load_one(choice: str) -> Library:
-    """Load "carried", "system" or a path; UnavailableError says why it cannot."""
+    """Load one of PLACES or a path; UnavailableError says why it cannot."""
     path = str(PLACES[choice]()) if choice in PLACES else choice
     try:
         return Library(path)

@@ -65,8 +65,7 @@ CAPTURES = (
     )),
     ("http", "EN10MB", "one connection, two pages: one found in three segments, one not found"),
     ("snapped", "EN10MB", (
-        "lookups and a page with only 60 bytes of each packet kept: loads past them "
-        "fail"
+        "lookups and a page with at most 60 bytes of each packet kept: loads past them fail"
     )),
     ("fragments", "EN10MB", "UDP and ping too big for one frame: only first fragments have ports"),
     ("ip_options", "EN10MB", (

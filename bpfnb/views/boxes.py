@@ -12,7 +12,7 @@ from bpfnb.cbpf.disasm import line, operand
 from bpfnb.cbpf.opcodes import BY_CODE, Form
 from bpfnb.cbpf.program import Program
 from bpfnb.views import style
-from bpfnb.views.svg import Svg
+from bpfnb.views.svg import Svg, Value
 
 __all__ = ["Box", "Line", "box", "draw_box"]
 
@@ -98,7 +98,9 @@ def mark(shown: Line) -> str:
 
 def draw_box(drawing: Svg, made: Box, x: float, y: float) -> None:
     """Draw a box with its upper left corner at (x, y)."""
-    frame = {"stroke": STRONG if made.strong else RULE, "stroke_width": 2.4 if made.strong else 1.2}
+    frame: dict[str, Value] = {"stroke": RULE, "stroke_width": 1.2}
+    if made.strong:
+        frame = {"stroke": STRONG, "stroke_width": 2.4}
     if made.head.startswith("unreachable"):
         frame["stroke_dasharray"] = "3 3"
     ink = PALE if made.faint else INK

@@ -45,13 +45,20 @@ TALL = 2400.0  # pixels from which it scrolls in a box of its own
 class Graph(Picture):
     """The graph of a program, with one run or many.
 
-    `path` is the pcs of one run in order, `hits` the counts of many.
+    `path` is the pcs of one run in order, `hits` the counts of many; beside the
+    path of their only packet, counts say nothing more and are left out.
     """
 
     program: Program
     hits: Hits | None = None
     path: Sequence[int] | None = None
     caption: str = ""
+
+    @property
+    def counted(self) -> Hits | None:
+        """The counts, where they say more than the path."""
+        alone = self.hits is not None and self.hits.packets <= 1 and self.path is not None
+        return None if alone else self.hits
 
     @cached_property
     def cfg(self) -> Cfg:
@@ -80,15 +87,15 @@ class Graph(Picture):
 
     def count(self, edge: Edge) -> int | None:
         """How many packets took an edge; None where nobody counted."""
-        if self.hits is None:
+        if self.counted is None:
             return None
         blocks = self.cfg.blocks
         way = (blocks[edge.source].stop - 1, blocks[edge.target].start)
-        return self.hits.ways.get(way, 0)
+        return self.counted.ways.get(way, 0)
 
     def visits(self, block: BasicBlock) -> int | None:
         """How many packets entered a block."""
-        return None if self.hits is None else self.hits.pcs[block.start]
+        return None if self.counted is None else self.counted.pcs[block.start]
 
     def words(self, edge: Edge) -> str:
         """What stands beside an edge: its kind, and its count and share."""
@@ -106,8 +113,9 @@ class Graph(Picture):
             return self.caption
         blocks = style.plural(len(self.cfg.blocks), "basic block")
         said = f"{style.plural(len(self.program), 'instruction')} in {blocks}, {ways(self.cfg)}"
-        if self.hits is not None:
-            return f"{said}; numbers and thickness: {style.plural(self.hits.packets, 'packet')}"
+        if self.counted is not None:
+            said += f"; numbers and thickness: {style.plural(self.counted.packets, 'packet')}"
+            return f"{said}; black: the way of one" if self.path is not None else said
         return f"{said}; thick: the way taken" if self.path is not None else said
 
     def text(self) -> str:
@@ -168,7 +176,7 @@ class Graph(Picture):
 
     def box(self, block: BasicBlock) -> Box:
         """What is drawn for a block."""
-        whole = self.hits.packets if self.hits else 0
+        whole = self.counted.packets if self.counted else 0
         return box(
             self.program,
             block,
@@ -191,7 +199,7 @@ class Graph(Picture):
             here = [edges[at] for at in track.links]
             strong = any((edge.source, edge.target) in self.taken for edge in here)
             counts = [self.count(edge) for edge in here]
-            busy = sum(each or 0 for each in counts) if self.hits is not None else None
+            busy = sum(each or 0 for each in counts) if self.counted is not None else None
             looks.append((*self.stroke(strong, busy), here[0].kind, track))
         for width, colour, kind, track in sorted(looks, key=lambda look: look[0]):
             draw_track(drawing, track, colour, width, dashed=kind == "false")
@@ -207,7 +215,7 @@ class Graph(Picture):
             return 1.3, PLAIN if self.path is None else FAINT
         if not busy:
             return 1.2, FAINT
-        whole = self.hits.packets if self.hits else busy
+        whole = self.counted.packets if self.counted else busy
         return 1.4 + 3.0 * busy / max(whole, 1), BUSY
 
     def draw_words(self, drawing: Svg, placed: Layout) -> None:

@@ -16,9 +16,8 @@ PLAIN = "#8a8a8a"
 
 def draw_track(drawing: Svg, track: Track, colour: str, width: float, dashed: bool) -> None:
     """A piece of edge, with a tip where it enters its node."""
-    start, knee, end = (
-        (MARGIN + x, MARGIN + y) for x, y in (track.start, track.knee, track.end)
-    )  # fmt: skip
+    points = (track.start, track.knee, track.end)
+    start, knee, end = ((MARGIN + x, MARGIN + y) for x, y in points)
     tip = 5.0 + width
     enters = track.enters and not track.back
     last = (end[0], end[1] - (tip if enters else 0))
@@ -26,19 +25,23 @@ def draw_track(drawing: Svg, track: Track, colour: str, width: float, dashed: bo
     d = polyline([rise])
     if knee[1] > rise[1]:
         d += f"V{number(knee[1])}"
-    drawing.add(
-        "path", d=d + curve(knee, last), fill="none", stroke=colour, stroke_width=width,
-        **({"stroke_dasharray": "6 4"} if dashed else {}),
-    )  # fmt: skip
+    dashes: dict[str, Value] = {"stroke_dasharray": "6 4"} if dashed else {}
+    line: dict[str, Value] = {"fill": "none", "stroke": colour, "stroke_width": width}
+    drawing.add("path", d=d + curve(knee, last), **line, **dashes)
     half = 2.6 + width * 0.8
     if enters:
-        (x, y) = end
-        points = [(x - half, y - tip - 1), (x, y), (x + half, y - tip - 1)]
-        drawing.add("path", d=polyline(points) + "Z", fill=colour)
+        draw_tip(drawing, end, -tip - 1, half, colour)
     if track.back and track.leaves:
-        (x, y) = start
-        points = [(x - half, y + tip + 1), (x, y), (x + half, y + tip + 1)]
-        drawing.add("path", d=polyline(points) + "Z", fill=colour)
+        draw_tip(drawing, start, tip + 1, half, colour)
+
+
+def draw_tip(
+    drawing: Svg, at: tuple[float, float], length: float, half: float, colour: str
+) -> None:
+    """An arrow's tip at a point; it comes from above where `length` is below 0."""
+    x, y = at
+    points = [(x - half, y + length), (x, y), (x + half, y + length)]
+    drawing.add("path", d=polyline(points) + "Z", fill=colour)
 
 
 def draw_loop(drawing: Svg, x: float, y: float) -> None:
@@ -49,5 +52,3 @@ def draw_loop(drawing: Svg, x: float, y: float) -> None:
     )  # fmt: skip
     tip = [(x - 6, y + 6.5), (x, y + 10), (x - 6, y + 13.5)]
     drawing.add("path", d=polyline(tip) + "Z", fill=PLAIN)
-
-

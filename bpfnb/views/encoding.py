@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from html import escape
 
 from bpfnb.cbpf.ancillary import BY_K
-from bpfnb.cbpf.disasm import line, signed, transfer
+from bpfnb.cbpf.disasm import bare, line, signed, transfer
 from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.opcodes import BY_CODE, Class, Form
 from bpfnb.views import style
@@ -117,8 +117,13 @@ class Encoding(Picture):
 
     @property
     def name(self) -> str:
-        """The instruction as listings write it, in single blanks."""
-        return " ".join(line(self.insn, self.pc).split())
+        """The instruction in a line: mnemonic, operand, and where a jump leads."""
+        row = BY_CODE.get(self.insn.code)
+        if row is None:
+            return f"opcode {self.insn.code:#04x}"
+        if row.form.jumps or row.form is Form.TARGET:
+            return " ".join(line(self.insn, self.pc).split())
+        return " ".join(bare(self.insn)).rstrip()
 
     @property
     def sum(self) -> str:

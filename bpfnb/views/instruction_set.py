@@ -30,17 +30,17 @@ CLASSES = (
 # In table 2's order; its meaning beside each.
 MODES: dict[Form, str] = {
     Form.IMM: "the number k itself",
-    Form.LEN: "the packet's length on the wire, even where less of it was kept",
+    Form.LEN: "the packet's length on the wire",
     Form.MEM: "word k of the scratch memory",
-    Form.ABS: "the word, half word or byte of the packet at byte k",
+    Form.ABS: "word, half word or byte of the packet at byte k",
     Form.IND: "the same at byte X + k",
-    Form.MSH: "four times the low half of byte k: an IPv4 header's length",
-    Form.TARGET: "go on at L, which lies k instructions behind the next one",
-    Form.IMM_TARGETS: "compare A with k; skip jt instructions where it holds, else jf",
-    Form.X_TARGETS: "compare A with X; skip jt instructions where it holds, else jf",
+    Form.MSH: "four times the low half of byte k",
+    Form.TARGET: "go on at L, k instructions behind the next",
+    Form.IMM_TARGETS: "test A against k: skip jt if true, else jf",
+    Form.X_TARGETS: "test A against X: skip jt if true, else jf",
     Form.X: "what X holds",
     Form.A: "what A holds",
-    Form.NONE: "no operand: the mnemonic says it all",
+    Form.NONE: "no operand",
 }
 LATER = "+"  # stands before what the paper's tables lack
 
@@ -162,10 +162,7 @@ class AddressingModes(OpcodeTable):
 
     def headline(self) -> str:
         """How many there are, and for how many opcodes."""
-        count = f"{len(self.modes)} ways to write an operand"
-        return (
-            f"{count}: table 2 of 1993" if self.since == "paper" else f"{count} of {len(OPCODES)}"
-        )
+        return f"{len(self.modes)} ways to write an operand, for {len(self.opcodes)} opcodes"
 
     def html(self) -> str:
         """The same, meanings in the page's own font."""

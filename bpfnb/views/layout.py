@@ -50,8 +50,9 @@ class Link:
 class Track:
     """A piece of edge, from layer to layer.
 
-    It runs straight down from `start` to `knee`, then by a curve to `end`.  `links` are the indices of the links that run over it.  `leaves` says that it
-    starts at a node, `enters` that it ends at one, `back` that it is run upwards.
+    It runs straight down from `start` to `knee`, then by a curve to `end`.  `links`
+    are the indices of the links that run over it.  `leaves` says that it starts at
+    a node, `enters` that it ends at one, `back` that it is run upwards.
     """
 
     start: Point

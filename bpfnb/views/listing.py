@@ -27,7 +27,6 @@ __all__ = ["Listing"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 BAR_CHARACTERS, BAR_PIXELS = 8, 48
-MOST = 1000  # rows that HTML holds: a notebook has to carry them
 WRAP = 84  # characters of a line under an instruction
 
 
@@ -40,8 +39,8 @@ class Listing(View):
     words for the column of meanings.  `caption` replaces the line above.
 
     >>> print(Listing(Program.from_insns([(0x28, 0, 0, 12), (6, 0, 0, 0)]), hits=[3, 3]))
-    (000) ldh      [12]   3 ████████  A <- P[12:2]
-    (001) ret      #0     3 ████████  return 0
+    (000) ldh      [12]  3 ████████  A <- P[12:2]
+    (001) ret      #0    3 ████████  return 0
     """
 
     program: Program
@@ -102,9 +101,7 @@ class Listing(View):
     def html(self) -> str:
         """A table a reader can run a finger down, folded after twenty rows."""
         html = style.caption(self.headline()) + style.table(self.rows(), "instruction")
-        if len(self.program) > MOST:
-            left = style.plural(len(self.program) - MOST, "instruction")
-            html += style.caption(f"{left} behind these not shown; the text form has them all")
+        html += style.left_out(len(self.program) - style.MOST, "instruction")
         return style.scroll(html)
 
     def headline(self) -> str:
@@ -124,13 +121,13 @@ class Listing(View):
         return f"{ran} of {size} ran{over}; the bar says how often"
 
     def rows(self) -> list[str]:
-        """One string for each of the first MOST instructions, remarks under it included."""
+        """One string for each of the first instructions, remarks under it included."""
         arcs = Arcs(self.program, self.path or ())
         under, counts = remarks(self), self.counts
         lead = leads(self)
         columns = 3 if arcs.width else 2
         rows = []
-        for pc in range(min(len(self.program), MOST)):
+        for pc in range(min(len(self.program), style.MOST)):
             margin = arc_cell(arcs.row(pc)) if arcs.width else ""
             dim = counts is not None and counts[pc] == 0
             cells = "".join(self.instruction_cells(pc, lead[pc], ";opacity:0.5" if dim else ""))

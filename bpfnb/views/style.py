@@ -23,8 +23,10 @@ from bpfnb.cbpf.opcodes import BY_CODE, Class
 __all__ = [
     "ACCEPT",
     "BAR",
+    "FOLD",
     "LINE",
     "MONO",
+    "MOST",
     "MUTED",
     "PATH",
     "REJECT",
@@ -34,6 +36,7 @@ __all__ = [
     "cell",
     "heads",
     "image",
+    "left_out",
     "muted",
     "plain",
     "plural",
@@ -71,6 +74,7 @@ MUTED = "opacity:0.7"
 CELL = "vertical-align:top;line-height:22px;white-space:pre;border:0;padding:0 "
 
 FOLD = 20  # rows shown before a table folds
+MOST = 1000  # rows that HTML holds at all: a notebook has to carry them
 
 
 def tone(code: int) -> str:
@@ -163,6 +167,11 @@ def heads(names: Iterable[tuple[str, str]]) -> str:
 def muted(html: str) -> str:
     """The page's own colour, thinner."""
     return f'<span style="{MUTED}">{html}</span>'
+
+
+def left_out(number: int, what: str) -> str:
+    """The line under a table of only its first MOST rows; "" where it has them all."""
+    return caption(f"{plural(number, what)} behind these not shown") if number > 0 else ""
 
 
 def plain(html: str, size: int = 13) -> str:

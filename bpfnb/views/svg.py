@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-__all__ = ["Svg", "curve", "element", "number", "polyline", "title"]
+__all__ = ["Svg", "Value", "curve", "element", "number", "polyline", "title"]
 
 Value = str | float
 
@@ -24,7 +24,7 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def element(name: str, content: str = "", **attributes: Value) -> str:
+def element(name: str, content: str = "", /, **attributes: Value) -> str:
     """One element; `stroke_width` is written `stroke-width`, `class_` `class`.
 
     `content` is ready SVG: pass text through `title` or `Svg.text`.
@@ -74,11 +74,11 @@ class Svg:
         self.width, self.height, self.words = width, height, words
         self.parts: list[str] = []
 
-    def add(self, name: str, content: str = "", **attributes: Value) -> None:
+    def add(self, name: str, content: str = "", /, **attributes: Value) -> None:
         """Add one element."""
         self.parts.append(element(name, content, **attributes))
 
-    def text(self, x: float, y: float, words: str, **attributes: Value) -> None:
+    def text(self, x: float, y: float, words: str, /, **attributes: Value) -> None:
         """Add a line of text; blanks are kept."""
         self.add("text", escape(words, quote=False), x=x, y=y, **attributes)
 

@@ -65,12 +65,12 @@ class TraceTable(View):
         heads = [head for head in HEADS if head != "M[]" or self.uses_memory]
         rows = [
             style.row(html_cell(self.trace, step, head) for head in heads)
-            for step in self.trace.steps
+            for step in self.trace.steps[: style.MOST]
         ]
         top = style.heads((head, side(head)) for head in heads)
-        return style.scroll(
-            style.caption(headline_html(self.trace, self.title)) + style.table(rows, "step", top)
-        )
+        html = style.caption(headline_html(self.trace, self.title))
+        html += style.table(rows, "step", top)
+        return style.scroll(html + style.left_out(len(self.trace.steps) - len(rows), "step"))
 
     @property
     def uses_memory(self) -> bool:

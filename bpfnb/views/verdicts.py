@@ -20,7 +20,6 @@ from bpfnb.views.view import View
 __all__ = ["VerdictRow", "Verdicts"]
 
 LATE = 5  # rows beyond the fold that are shown in text since backends differ
-MOST = 1000  # rows that HTML holds at all: a notebook has to carry them
 SUMMARY, WHOLE = 56, 160  # characters of a packet's summary, in text and in HTML
 SIDES = {"#": "right", "packet": "left", "verdict": "left", "ended at": "left"}
 
@@ -136,7 +135,7 @@ class Verdicts(View):
         """The columns' names."""
         rets = ["ret"] if len(self.backends) == 1 else list(self.backends)
         heads = ["#", "packet", "verdict", *rets, "accepted bytes"]
-        if any(row.steps is not None for row in self.rows[:MOST]):
+        if any(row.steps is not None for row in self.rows[: style.MOST]):
             heads += ["ran", "ended at"]
         return heads
 
@@ -176,17 +175,16 @@ class Verdicts(View):
         """The same as a table, folded after twenty rows."""
         html = style.caption(f"<b>{escape(self.answer())}</b>")
         if self.alarm():
+            shape = f'<span style="color:{style.REJECT}">✗</span>'
             html += (
                 f'<div style="border-left:6px solid {style.REJECT};padding:4px 10px;'
-                f'margin:0 0 8px 0;font-size:14px;line-height:22px"><b><span style="color:{style.REJECT}">✗</span> '
+                f'margin:0 0 8px 0;font-size:14px;line-height:22px"><b>{shape} '
                 f"{escape(self.alarm())}</b></div>"
             )
         names = self.heads()
-        rows = [self.html_row(row, names) for row in self.rows[:MOST]]
+        rows = [self.html_row(row, names) for row in self.rows[: style.MOST]]
         html += style.table(rows, "packet", style.heads((name, side(name)) for name in names))
-        if self.count > len(rows):
-            left = style.plural(self.count - len(rows), "packet")
-            html += style.caption(f"{left} behind these not shown")
+        html += style.left_out(self.count - len(rows), "packet")
         return style.scroll(html)
 
     def html_row(self, row: VerdictRow, names: list[str]) -> str:

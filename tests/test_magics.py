@@ -1,0 +1,507 @@
+"""The magics on a real IPython shell: what they return, show, keep and refuse."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from bpfnb.errors import (
+    AssemblyError,
+    BpfError,
+    CheckError,
+    ExpressionError,
+    LinktypeError,
+    PacketError,
+)
+from bpfnb.jupyter import runs
+from bpfnb.jupyter.magics import register
+from bpfnb.jupyter.result import Result
+
+ICMP = """\
+(000) ldh      [12]
+(001) jeq      #0x800           jt 2\tjf 5
+(002) ldb      [23]
+(003) jeq      #0x1             jt 4\tjf 5
+(004) ret      #262144
+(005) ret      #0"""
+
+CRAFT = """
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.l2 import Ether
+ether = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+ip = IP(src="192.0.2.1", dst="192.0.2.2")
+pkts = [ether/ip/ICMP(), ether/ip/TCP(dport=80), ether/ip/UDP(dport=53)]
+snaplen, port = 96, 80
+"""
+ONE_EACH = "%%bpf -p pkts\n        ldb [23]\n        ret a"
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs a Linux kernel")
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[InteractiveShell]:
+    InteractiveShell.clear_instance()
+    config = Config({"HistoryManager": {"enabled": False}})
+    shell = InteractiveShell.instance(config=config, colors="nocolor")
+    shell.run_line_magic("load_ext", "bpfnb")
+    assert shell.run_cell(CRAFT).success
+    yield shell
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def shell(started: InteractiveShell) -> Iterator[InteractiveShell]:
+    """The shell with the variables of CRAFT and no others."""
+    before = dict(started.user_ns)
+    yield started
+    started.user_ns.clear()
+    started.user_ns.update(before)
+
+
+def run(shell: InteractiveShell, cell: str) -> Any:
+    """Run a cell; its value, or the exception that failed it."""
+    done = shell.run_cell(cell)
+    if done.error_before_exec or done.error_in_exec:
+        raise done.error_before_exec or done.error_in_exec
+    return done.result
+
+
+def text(value: Any) -> str:
+    """What a notebook stores as the value's text."""
+    formatter = InteractiveShell.instance().display_formatter
+    assert formatter is not None
+    formatted: dict[str, str] = formatter.format(value)[0]
+    assert set(formatted) >= {"text/plain", "text/html"}
+    return formatted["text/plain"]
+
+
+def test_an_expression_shows_what_tcpdump_shows_and_nothing_else(shell: InteractiveShell) -> None:
+    assert text(run(shell, "%bpf icmp")) == ICMP
+    assert text(run(shell, "%bpf -d icmp")) == ICMP
+
+
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs the tcpdump binary")
+@pytest.mark.parametrize("options", ["-d", "-dd", "-ddd", "-dd -O", "-d -s 96", "-d -y RAW"])
+def test_the_forms_of_d_are_those_of_tcpdump(shell: InteractiveShell, options: str) -> None:
+    expression = "ip and tcp[13] & 2 != 0"
+    command = ["tcpdump", *options.split(), "-y", "EN10MB", expression]
+    if "-y" in options:
+        command[-3:-1] = []
+    theirs = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    ours = text(run(shell, f"%bpf --libpcap system {options} {expression}"))
+    assert ours == theirs.removesuffix("\n")
+
+
+def test_an_assembled_program_shows_its_listing_and_its_check(shell: InteractiveShell) -> None:
+    shown = text(run(shell, "%%bpf\n ldh [12]\n jeq #0x806, yes, no\nyes: ret #-1\nno: ret #0"))
+    listing, check = shown.split("\n\n")
+    assert listing.splitlines()[1] == "(001) jeq      #0x806           jt 2\tjf 3"
+    assert check == "✓ legal by linux's rules: 4 instructions"
+
+
+def test_any_dialect_is_a_body(shell: InteractiveShell) -> None:
+    program = run(shell, "%bpf icmp").program
+    for dialect in ("tcpdump", "asm", "c", "decimal", "xt_bpf", "paper"):
+        assert run(shell, f"%%bpf\n{program.text(dialect)}").program == program, dialect
+
+
+def test_an_illegal_program_is_shown_with_its_fault_but_not_run(shell: InteractiveShell) -> None:
+    body = "\n ld M[3]\n ret a"
+    shown = text(run(shell, f"%%bpf{body}"))
+    assert shown.startswith("✗ linux refuses this program: 1 fault\n\n(000) ld       M[3]\n")
+    with pytest.raises(CheckError, match="scratch_written"):
+        run(shell, f"%%bpf -p pkts{body}")
+    result = run(shell, f"%%bpf -p pkts --unchecked{body}")
+    assert result.rets.tolist() == [0, 0, 0]
+    assert run(shell, f"%%bpf -p pkts --rules libpcap{body}").rets.tolist() == [0, 0, 0]
+
+
+def test_an_unchecked_program_ends_though_it_loops(shell: InteractiveShell) -> None:
+    with pytest.raises(BpfError, match="did not end within"):
+        run(shell, "%%bpf -p pkts --unchecked\nagain: ja again\n ret #0")
+
+
+def test_packets_give_verdicts_and_hit_counts(shell: InteractiveShell) -> None:
+    result = run(shell, "%bpf -p pkts icmp")
+    assert isinstance(result, Result)
+    assert result.rets.tolist() == [262144, 0, 0]
+    assert result.accepted == [shell.user_ns["pkts"][0]]
+    assert result.accepted[0] is shell.user_ns["pkts"][0]
+    assert result.run is not None
+    assert result.run.hits.pcs == (3, 3, 3, 3, 1, 2)
+    verdicts, listing = text(result).split("\n\n")
+    assert verdicts.splitlines()[0] == "1 of 3 packets accepted"
+    assert listing.splitlines()[4].startswith("(004) ret      #262144                        1 ")
+    assert repr(result) == "<Result: 6 instructions, icmp, 1 of 3 packets accepted>"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "pkts[1]",
+        "bytes(pkts[1])",
+        "[pkts[1]]",
+        "'ether / ip / TCP(dport=80)'",
+        "PacketList(pkts)[1:2]",
+    ],
+)
+def test_any_kind_of_packet_is_taken(shell: InteractiveShell, value: str) -> None:
+    run(shell, "from scapy.plist import PacketList")
+    assert (run(shell, f"%bpf -p {value} tcp port 80").rets != 0).tolist() == [True]
+
+
+def test_a_list_comprehension_needs_no_quotes(shell: InteractiveShell) -> None:
+    result = run(shell, "%bpf -p [ether/ip/TCP(dport=p) for p in (80, port + 1)] tcp port 80")
+    assert (result.rets != 0).tolist() == [True, False]
+
+
+def test_a_function_s_own_variables_are_seen(shell: InteractiveShell) -> None:
+    shell.run_cell("def f(mine):\n    return get_ipython().run_line_magic('bpf', '-p mine icmp')")
+    assert run(shell, "f(pkts[:1])").rets.tolist() == [262144]
+
+
+@pytest.mark.parametrize(
+    "how", ["-p {p}", "-r {p}", "-p '{p}'", "-p \"'{p}'\"", "-p path", "tcpdump -r {p}"]
+)
+def test_a_capture_file_is_read(shell: InteractiveShell, tmp_path: Path, how: str) -> None:
+    shell.user_ns["path"] = tmp_path / "x.pcap"
+    run(shell, "from scapy.utils import wrpcap\nwrpcap(str(path), pkts)")
+    result = run(shell, f"%bpf {how.format(p=tmp_path / 'x.pcap')} icmp")
+    assert (result.rets != 0).tolist() == [True, False, False]
+    assert len(result.accepted) == 1
+
+
+def test_packets_before_a_broken_record_stay_usable(
+    shell: InteractiveShell, tmp_path: Path
+) -> None:
+    path = tmp_path / "cut.pcap"
+    shell.user_ns["path"] = path
+    run(shell, "from scapy.utils import wrpcap\nwrpcap(str(path), pkts)")
+    path.write_bytes(path.read_bytes()[:-10])
+    result = run(shell, "%bpf -p path icmp")
+    assert (result.rets != 0).tolist() == [True, False]
+    assert "these are the packets before a broken one" in text(result)
+    assert "record 3" in text(result)
+
+
+@on_linux
+def test_backends_stand_side_by_side(shell: InteractiveShell) -> None:
+    result = run(shell, ONE_EACH.replace("pkts", "pkts --on all"))
+    assert {name: rets.tolist() for name, rets in result.by_backend.items()} == {
+        "interp": [1, 6, 17],
+        "linux": [1, 6, 17],
+    }
+    assert "linux" in text(result).splitlines()[1]
+    assert "DIFFER" not in text(result)
+
+
+@on_linux
+def test_a_difference_is_loud_wherever_it_is(shell: InteractiveShell) -> None:
+    """A socket pair has no network header: x - 0x100000 is byte 0 there, byte 14 for us."""
+    run(shell, "same = Ether(dst='45:00:00:00:00:02', src='02:00:00:00:00:01')/ip/ICMP()")
+    result = run(
+        shell,
+        "%%bpf -p [same]*250+pkts[:1] --on interp,linux\n ldx #-0x100000\n ldb [x+0]\n ret a",
+    )
+    assert result.by_backend["interp"].tolist() == [0x45] * 251
+    assert result.by_backend["linux"].tolist() == [0x45] * 250 + [2]
+    assert [row.number for row in result.verdicts.differing] == [251]
+    assert "DIFFER on 1 packet, first on packet 251: interp gives 69, linux gives 2" in text(result)
+
+
+@on_linux
+def test_a_backend_that_cannot_run_this_is_named_and_the_others_run(
+    shell: InteractiveShell,
+) -> None:
+    result = run(shell, "%%bpf -p pkts --on interp,linux\n ld #rand\n and #0\n ret a")
+    assert list(result.by_backend) == ["interp"]
+    assert "linux did not run: linux reads ret in several runs" in text(result)
+    with pytest.raises(BpfError, match="linux reads ret in several runs"):
+        run(shell, "%%bpf -p pkts --on linux\n ld #rand\n and #0\n ret a")
+
+
+def test_time_says_the_median_and_the_spread(shell: InteractiveShell) -> None:
+    result = run(shell, "%bpf -p pkts --time icmp")
+    (timing,) = result.timings.timings
+    assert timing.backend == "interp"
+    assert min(timing.runs) <= timing.median <= max(timing.runs)
+    assert min(timing.runs) > 0
+    assert "ns per packet over 3 packets: median of" in text(result)
+
+
+def test_trace_is_of_the_packet_asked_for(shell: InteractiveShell) -> None:
+    assert text(run(shell, "%bpf -p pkts --trace icmp")).startswith("packet 1, Ether / IP / ICMP")
+    second = run(shell, "%bpf -p pkts --trace=2 icmp")
+    assert text(second).startswith("packet 2, Ether / IP / TCP")
+    assert second.traces[1].path == (0, 1, 2, 3, 5)
+    assert [each.ret for each in second.traces[1:]] == [0, 0]
+    log = text(run(shell, "%bpf -p pkts --show log icmp"))
+    assert "A:      [0x00000800] [2048]" in log
+    with pytest.raises(BpfError, match="there is no packet 4 in 3 packets"):
+        run(shell, "%bpf -p pkts --trace=4 icmp")
+
+
+def test_show_says_which_views_and_in_which_order(shell: InteractiveShell) -> None:
+    both = text(run(shell, "%bpf --show decimal,listing icmp"))
+    assert both.startswith("6\n40 0 0 12\n")
+    assert both.endswith(f"\n\n{ICMP}")
+    graph = run(shell, "%bpf --cfg icmp")
+    assert "block 0" in text(graph)
+    assert "<img" in graph._repr_html_()
+
+
+def test_pictures_and_pages_are_saved(shell: InteractiveShell, tmp_path: Path) -> None:
+    result = run(shell, "%bpf -p pkts icmp")
+    assert result.save(tmp_path / "x.svg").read_text().startswith("<svg")
+    assert result.save(tmp_path / "x.txt").read_text() == f"{result}\n"
+    assert "1 of 3 packets accepted" in result.save(tmp_path / "x.html").read_text()
+    with pytest.raises(BpfError, match="no form for the ending"):
+        result.save(tmp_path / "x.png")
+
+
+def test_results_go_into_variables_and_quiet_shows_nothing(shell: InteractiveShell) -> None:
+    assert run(shell, "%bpf -q -o r --program prog icmp") is None
+    assert text(shell.user_ns["r"]) == ICMP
+    assert shell.user_ns["prog"].run(shell.user_ns["pkts"][0]) == 262144
+    assert run(shell, "again = %bpf icmp\nagain.program == prog") is True
+
+
+def test_python_values_are_put_into_a_body(shell: InteractiveShell) -> None:
+    run(shell, "import ipaddress\nhost = ipaddress.ip_address('192.0.2.1')")
+    body = """
+        ld [26]          ; {{not Python}} in a comment is left alone
+        jeq #{{host}}, here, {{"no" + "where"}}
+    here: ret #{{ {"a": {"b": snaplen // 2}}["a"]["b"] }}
+    nowhere: ret #{{0}}"""
+    assert run(shell, f"%%bpf -p pkts{body}").rets.tolist() == [48] * 3
+    again = run(shell, "again = %bpf icmp\nagain.program")
+    assert run(shell, '%%bpf\n{{again.program.text("asm")}}').program == again
+
+
+def test_a_c_array_keeps_its_braces(shell: InteractiveShell) -> None:
+    body = "struct sock_filter code[] = {{ 0x28, 0, 0, 12 }, { 0x6, 0, 0, 0 }};"
+    assert len(run(shell, f"%%bpf\n{body}").program) == 2
+    assert (
+        len(run(shell, f"%%bpf\n{body.replace('{{', '{{').replace('0x6', ' 0x06')}").program) == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("1.5", "line 3: 1.5 is of type float"),
+        ("None", "is of type NoneType"),
+        ("", "line 3 is empty"),
+        ("(1", "too many in the value of {{…}} on line 3"),
+    ],
+)
+def test_values_that_are_no_numbers_are_refused(
+    shell: InteractiveShell, expression: str, words: str
+) -> None:
+    with pytest.raises(BpfError) as caught:
+        run(shell, f"%%bpf\n ld #1\n ret #{{{{{expression}}}}}")
+    assert words in str(caught.value)
+
+
+def test_a_typo_shows_one_message_with_the_cell_s_line_and_a_caret(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(AssemblyError) as caught:
+        run(shell, "%%bpf\n    ldh [12]\n    jeqq #0x800, yes\nyes: ret #0")
+    assert (caught.value.line, caught.value.column) == (3, 5)
+    shown = capsys.readouterr().out
+    assert "AssemblyError: line 3, column 5:" in shown
+    assert "\n        jeqq #0x800, yes\n        ^^^^\n" in shown
+    assert "did you mean jeq?" in shown
+    assert "Traceback" not in shown
+    assert "magics.py" not in shown
+
+
+@pytest.mark.parametrize("dialect", ["tcpdump", "c", "decimal", "xt_bpf"])
+def test_lines_are_the_cell_s_own_in_every_dialect(shell: InteractiveShell, dialect: str) -> None:
+    good = run(shell, "%bpf icmp").program.text(dialect)
+    last = good.rindex("0")
+    with pytest.raises(AssemblyError) as caught:
+        run(shell, f"%%bpf\n{good[:last]}zzz{good[last + 1 :]}")
+    assert caught.value.line == good.count("\n") + 2
+
+
+def test_a_source_line_s_number_is_the_cell_s_own(shell: InteractiveShell) -> None:
+    program = run(shell, "%%bpf\n\n ld #1\n ret a").program
+    assert [line.number for line in program.lines] == [3, 4]
+
+
+def test_libpcap_s_refusal_has_its_words_and_a_caret(shell: InteractiveShell) -> None:
+    with pytest.raises(ExpressionError, match="syntax error") as caught:
+        run(shell, "%bpf tcp prot 80")
+    assert "    tcp prot 80\n        ^" in str(caught.value)
+
+
+def test_mistakes_in_the_user_s_python_show_the_user_s_frames(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(NameError):
+        run(shell, "%bpf -p nosuch icmp")
+    shown = capsys.readouterr().out
+    assert "NameError: name 'nosuch' is not defined" in shown
+    assert "----> 1 nosuch" in shown
+    assert "magics.py" not in shown
+    with pytest.raises(SyntaxError):
+        run(shell, "%bpf -p [1,,2] icmp")
+    with pytest.raises(ZeroDivisionError):
+        run(shell, "%%bpf\n ret #{{1 // 0}}")
+
+
+@pytest.mark.parametrize("value", ["3", "None", "object()", "[1, 2]"])
+def test_what_is_no_packet_is_refused_with_a_sentence(shell: InteractiveShell, value: str) -> None:
+    with pytest.raises(PacketError):
+        run(shell, f"%bpf -p {value} icmp")
+
+
+def test_the_link_type_is_y_else_the_packets_else_ethernet(shell: InteractiveShell) -> None:
+    assert run(shell, "%bpf icmp").program.linktype == 1
+    assert run(shell, "%bpf -i any icmp").program.linktype == 276
+    assert run(shell, "%bpf -y RAW icmp").program.linktype == 101
+    raw = run(shell, "%bpf -p ip/ICMP() icmp")
+    assert raw.program.linktype == 101
+    assert raw.rets.tolist() == [262144]
+    assert run(shell, "%bpf -i any -p pkts icmp").program.linktype == 1
+    assert run(shell, "%%bpf\n ret #0").program.linktype is None
+    assert run(shell, "%%bpf -y RAW\n ret #0").program.linktype == 101
+
+
+def test_another_link_type_is_refused_unless_asked(shell: InteractiveShell) -> None:
+    with pytest.raises(LinktypeError, match="--any-linktype"):
+        run(shell, "%bpf -y RAW -p pkts icmp")
+    assert run(shell, "%bpf -y RAW --any-linktype -p pkts icmp").rets.tolist() == [0, 0, 0]
+
+
+def test_ignored_flags_are_named_in_one_line(shell: InteractiveShell) -> None:
+    shown = text(run(shell, "%bpf tcpdump -nnv -c 5 icmp"))
+    assert shown.startswith(f"{ICMP}\n\n")
+    assert shown.splitlines()[-1].endswith(": -n, -v, -c 5")
+
+
+def test_expressions_and_programs_come_from_files(shell: InteractiveShell, tmp_path: Path) -> None:
+    (tmp_path / "f.txt").write_text("# pings\nicmp # and\n or arp\n")
+    (tmp_path / "f.bpf").write_text(
+        "/* ARP */ ldh [12]\n jeq #0x806, yes, no\nyes: ret #1\nno: ret #0\n"
+    )
+    both = run(shell, "%bpf icmp or arp").program
+    assert run(shell, f"%bpf -F {tmp_path}/f.txt").program == both
+    assert len(run(shell, f"%bpf -F {tmp_path}/f.bpf").program) == 4
+    assert len(run(shell, f"%%bpf -F {tmp_path}/f.bpf\n\n").program) == 4
+    with pytest.raises(BpfError, match="cannot be read"):
+        run(shell, f"%bpf -F {tmp_path}/nothing")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%bpf --lsting icmp",
+        "%bpf -p",
+        "%%bpf icmp\nret #0",
+        "%%bpf -F x\nret #0",
+        "%bpf -F x icmp",
+        "%bpf --trace icmp",
+    ],
+)
+def test_wrong_options_are_usage_errors(shell: InteractiveShell, cell: str) -> None:
+    with pytest.raises(UsageError):
+        run(shell, cell)
+
+
+def test_a_name_in_braces_on_the_line_is_ipython_s_own(shell: InteractiveShell) -> None:
+    assert run(shell, "%bpf tcp port {port}").program == run(shell, "%bpf tcp port 80").program
+    assert run(shell, "%bpf tcp port $port").program == run(shell, "%bpf tcp port 80").program
+
+
+def test_versions_are_said_on_request(shell: InteractiveShell) -> None:
+    shown = text(run(shell, "%bpf --version"))
+    assert shown.startswith("bpfnb ")
+    assert "libpcap" in shown
+
+
+def test_no_packets_at_all_are_fine(shell: InteractiveShell) -> None:
+    result = run(shell, "%bpf -p [] icmp")
+    assert result.rets.tolist() == []
+    assert text(result).startswith("0 of 0 packets accepted")
+
+
+def test_what_needs_a_run_says_so(shell: InteractiveShell) -> None:
+    result = run(shell, "%bpf icmp")
+    for name in ("rets", "accepted", "traces", "verdicts"):
+        with pytest.raises(BpfError, match="-p"):
+            getattr(result, name)
+
+
+def test_the_help_has_every_option_and_examples(shell: InteractiveShell) -> None:
+    magic = shell.find_line_magic("bpf")
+    assert magic is not None
+    words = magic.__doc__ or ""
+    for flag in (
+        "--packets",
+        "--on",
+        "--show",
+        "--trace[=N]",
+        "--time",
+        "--quiet",
+        "-F FILE",
+        "-O",
+    ):
+        assert flag in words
+    assert "%bpf tcpdump -nn -r wire.pcap port 80" in words
+
+
+def test_registering_again_changes_nothing(shell: InteractiveShell) -> None:
+    assert shell.Completer is not None
+    before = len(shell.Completer.custom_matchers)
+    register(shell)
+    register(shell)
+    assert len(shell.Completer.custom_matchers) == before
+    assert text(run(shell, "%bpf icmp")) == ICMP
+
+
+def test_outputs_are_the_same_each_time(shell: InteractiveShell) -> None:
+    cell = "%bpf -p pkts --show verdicts,listing,cfg,trace,log,asm icmp"
+    first, second = run(shell, cell), run(shell, cell)
+    assert first._repr_mimebundle_() == second._repr_mimebundle_()
+
+
+def test_what_packets_say_is_escaped(shell: InteractiveShell) -> None:
+    run(shell, "from scapy.packet import Raw\nevil = ether/ip/UDP(dport=80)/Raw(b'<script>')")
+    html = run(shell, "%bpf -p evil --show verdicts,listing,cfg,trace,log udp")._repr_html_()
+    assert "<script" not in html
+    assert "<script" not in run(shell, "%bpf --show listing ether host 02:00:00:00:00:01").html()
+
+
+def test_many_packets_keep_a_row_for_the_first_ones_only(shell: InteractiveShell) -> None:
+    result = run(shell, "%bpf -p [bytes(p) for p in pkts]*1000 icmp")
+    assert len(result.rets) == 3000
+    assert len(result.verdicts.rows) == runs.ROWS
+    assert result.verdicts.accepted_count == 1000
+    assert result.run.hits.pcs[4] == 1000
+    assert text(result).startswith("1,000 of 3,000 packets accepted")
+    assert "and 2,980 more packets" in text(result)
+
+
+LAZY = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+InteractiveShell.instance().run_line_magic("load_ext", "bpfnb")
+print([name for name in ("numpy", "scapy", "matplotlib", "libpcap", "tqdm") if name in sys.modules])
+"""
+
+
+def test_loading_the_extension_imports_nothing_heavy() -> None:
+    done = subprocess.run([sys.executable, "-c", LAZY], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
