@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.chapters import Chapter
 
 # (exercise, what to replace in it, by what): what its check says, "" when it is right

@@ -505,3 +505,13 @@ print([name for name in ("numpy", "scapy", "matplotlib", "libpcap", "tqdm") if n
 def test_loading_the_extension_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", LAZY], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_packets_of_link_type_0_are_not_taken_for_ethernet(shell: InteractiveShell) -> None:
+    run(
+        shell,
+        "from bpfnb import Packet\nloop = [Packet(b'\\2\\0\\0\\0' + bytes(ip/ICMP()), linktype=0)]",
+    )
+    result = run(shell, "%bpf -p loop icmp")
+    assert result.program.linktype == 0
+    assert (result.rets != 0).tolist() == [True]

@@ -64,7 +64,7 @@ def test_the_wheel_carries_every_module_and_sample(wheel: Path) -> None:
     files = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "bpfnb").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
+        if path.is_file() and not re.search(r"/(\.|__pycache__)", path.as_posix())
     }
     assert "bpfnb/py.typed" in files
     assert files - names_in(wheel) == set()

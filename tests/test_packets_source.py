@@ -16,7 +16,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot3, Ether
 from scapy.packet import Packet as ScapyPacket
 from scapy.packet import Raw
-from scapy.plist import PacketList, SndRcvList
+from scapy.plist import PacketList, QueryAnswer, SndRcvList
 
 from bpfnb.cbpf.ancillary import Ancillary
 from bpfnb.errors import LinktypeError, PacketError
@@ -61,7 +61,7 @@ def test_a_class_of_ones_own_counts_as_its_base() -> None:
 
 
 def test_a_list_may_mix_scapy_packets_and_bytes() -> None:
-    given = [frame(80), bytes(frame(81)), bytearray(b"abc"), memoryview(b"de")]
+    given: list[Any] = [frame(80), bytes(frame(81)), bytearray(b"abc"), memoryview(b"de")]
     batch = packets(given)
     assert [packet.data for packet in batch] == [bytes(each) for each in given]
     assert batch.linktype == 1
@@ -139,7 +139,7 @@ def test_a_packet_scapy_cannot_build_is_named() -> None:
 
 
 def test_wirelen_and_time_of_a_scapy_packet_are_kept() -> None:
-    packet = Ether(bytes(frame(80)))
+    packet: Any = Ether(bytes(frame(80)))
     packet.wirelen, packet.time = 1500, Decimal("1700000000.123456789")
     made = packets(packet)[0]
     assert (made.wirelen, made.time_ns) == (1500, 1700000000123456789)
@@ -186,7 +186,7 @@ def test_other_types_are_named_with_what_is_accepted(wrong: Any, what: str) -> N
 
 def test_pairs_of_question_and_answer_are_told_apart() -> None:
     with pytest.raises(PacketError, match="take one side"):
-        packets(SndRcvList([(frame(80), frame(81))]))
+        packets(SndRcvList([QueryAnswer(frame(80), frame(81))]))
 
 
 def test_text_is_a_path_or_a_hex_dump(tmp_path: Path) -> None:
@@ -227,10 +227,11 @@ def test_a_batch_is_a_sequence() -> None:
     batch = packets([b"a", b"bb", b"ccc"])
     assert [packet.data for packet in batch[1:]] == [b"bb", b"ccc"]
     assert [packet.data for packet in batch[::-1]] == [b"ccc", b"bb", b"a"]
-    assert batch[-1].data == batch[np.int64(2)].data == b"ccc"
-    for index in (3, -4):
+    index: Any = np.int64(2)
+    assert batch[-1].data == batch[index].data == b"ccc"
+    for wrong in (3, -4):
         with pytest.raises(IndexError):
-            batch[index]
+            batch[wrong]
 
 
 def test_a_packet_notes_what_it_is_told() -> None:

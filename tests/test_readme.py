@@ -30,7 +30,7 @@ def test_every_block_of_code_runs() -> None:
     for cell in cells:
         tour.run_cell(cell).raise_error()
     assert tour.user_ns["result"].rets.tolist() == [0, 0xFFFFFFFF]
-    assert 0 < len(tour.user_ns["prog"].filter(tour.user_ns["capture"]))
+    assert len(tour.user_ns["prog"].filter(tour.user_ns["capture"])) > 0
 
 
 def test_the_listing_and_the_mistake_are_as_shown() -> None:

@@ -229,14 +229,16 @@ def test_the_same_graph_is_laid_out_the_same(
     assert layout(*graph) == layout(*graph)
 
 
-@given(st.lists(st.lists(st.integers(0, 7), max_size=4), min_size=8, max_size=8))
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 5), max_size=4), min_size=18, max_size=18))
 def test_untangling_never_makes_it_worse(ways: list[list[int]]) -> None:
-    downs = [sorted({8 + to for to in each}) for each in ways] + [[] for _ in range(8)]
-    ups: list[list[int]] = [[] for _ in range(16)]
+    rows = [list(range(at, at + 6)) for at in (0, 6, 12, 18)]
+    downs = [sorted({node // 6 * 6 + 6 + to for to in each}) for node, each in enumerate(ways)]
+    downs += [[] for _ in range(6)]
+    ups: list[list[int]] = [[] for _ in range(24)]
     for node, each in enumerate(downs):
         for to in each:
             ups[to].append(node)
-    rows = [list(range(8)), list(range(8, 16))]
     found = untangle(rows, ups, downs)
     assert [sorted(row) for row in found] == rows
     assert crossings(found, downs) <= crossings(rows, downs)

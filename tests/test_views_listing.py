@@ -128,6 +128,13 @@ def test_jumps_to_one_target_share_a_lane_and_nested_ones_do_not() -> None:
     assert [(lane.target, lane.place) for lane in Arcs(nested).lanes] == [(3, 0), (4, 1)]
 
 
+def test_a_margin_without_room_says_how_many_jumps_it_leaves_out() -> None:
+    nested = [(0x15, 2 * (30 - at) - 1, 0, 0) for at in range(30)]
+    program = Program.from_insns([*nested, *[(6, 0, 0, 0)] * 32])
+    assert len(Arcs(program).lanes) == LANES
+    assert "18 more jumps than the margin has room for" in Listing(program).html()
+
+
 def test_the_way_taken_is_drawn_thick_from_the_jump_to_its_target_only() -> None:
     rows = drawn(Listing(ICMP, path=(0, 1, 2, 3, 5)).html())
     assert all('stroke-width="3"' in row for row in rows)

@@ -145,9 +145,9 @@ def in_python(text: str, completer: IPCompleter | None) -> tuple[str, list[Choic
 
 def sample_paths(begun: str) -> list[str]:
     """The sample captures whose names begin like this."""
-    from bpfnb import samples
+    from bpfnb.samples import captures
 
-    return [str(each.path) for each in samples.captures if each.name.startswith(begun)]
+    return [str(each.path) for each in captures if each.name.startswith(begun)]
 
 
 def in_body(

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 
 from IPython.core.error import UsageError
 
-from bpfnb.jupyter.options import OPTIONS, Given, Option, Options, Takes, nearest, settle
+from bpfnb.jupyter.options import OPTIONS, Given, Option, Options, Takes, nearest
+from bpfnb.jupyter.settle import settle
 
 __all__ = ["BY_FLAG", "FOREIGN", "end_of_value", "parse"]
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -110,47 +109,46 @@ class Source:
 
 
 def answer(options: Options, source: Source) -> Result:
-    """All passes in their order: packets, program, check, run, time, show."""
+    """The passes in their order: packets, program, check; and with packets run and time."""
     __tracebackhide__ = True
     from bpfnb.cbpf import checker
-    from bpfnb.errors import CheckError
-    from bpfnb.face import UNCHECKED_BUDGET
     from bpfnb.jupyter.result import Result
-    from bpfnb.jupyter.runs import run_all
-    from bpfnb.jupyter.timing import measure
 
     batch = take_packets(options, source.namespace)
-    program, assembled = make_program(options, source, batch)
-    faults = checker.check(program, options.rules)
+    program, from_body = make_program(options, source, batch)
     result = Result(
         program,
-        faults,
+        checker.check(program, options.rules),
         show=options.show or (("listing",) if batch is None else ("verdicts", "listing")),
         packet=options.trace,
         rules=options.rules,
-        assembled=assembled,
+        assembled=from_body,
         notes=notes(options),
     )
-    if batch is None:
-        return result
-    if faults and not options.unchecked:
-        raise CheckError(faults, options.rules)
+    return result if batch is None else with_run(options, result, batch)
+
+
+def with_run(options: Options, result: Result, batch: PacketBatch) -> Result:
+    """The result with its program run on a batch, if it may."""
+    from bpfnb.errors import CheckError
+    from bpfnb.face import UNCHECKED_BUDGET
+    from bpfnb.jupyter.runs import run_all
+    from bpfnb.jupyter.timing import measure
+
+    program = result.program
+    if result.faults and not options.unchecked:
+        raise CheckError(result.faults, options.rules)
     if not options.any_linktype:
         require_linktype(program, batch)
-    strict = options.rules == "linux" and not options.unchecked
-    budget = None if strict else UNCHECKED_BUDGET
+    ends = options.rules == "linux" and not options.unchecked  # the check has shown that it does
+    budget = None if ends else UNCHECKED_BUDGET
     run = run_all(program, batch, options.on or ("interp",), budget)
     said = [f"{name} did not run: {why}" for name, why in run.missing.items()]
     if batch.error is not None:
         said.append(f"these are the packets before a broken one: {batch.error.message}")
-    result = replace(
-        result,
-        packets=batch,
-        run=run,
-        budget=budget,
-        timings=measure(program, batch, run.backends, budget) if options.time else None,
-        notes=(*result.notes, *said),
-    )
+    timings = measure(program, batch, run.backends, budget) if options.time else None
+    notes = (*result.notes, *said)
+    result = replace(result, packets=batch, run=run, budget=budget, timings=timings, notes=notes)
     if {"trace", "log"} & set(options.show):
         result.traced(options.trace)  # a packet that is not there fails the cell, not its display
     return result
@@ -214,16 +212,16 @@ def compiled(options: Options, expression: str, batch: PacketBatch | None) -> Pr
     """Compile an expression for -y, else the packets' link type, else Ethernet."""
     from bpfnb.face import compile_filter
 
-    linktype: str | int = options.linktype
-    if not linktype and batch is not None and batch.linktype is not None:
-        linktype = batch.linktype
-    linktype = linktype or (COOKED if options.interface == "any" else ETHERNET)
+    own = None if batch is None else batch.linktype
+    linktype: str | int = COOKED if options.interface == "any" else ETHERNET
+    if own is not None:
+        linktype = own
     return compile_filter(
         expression,
-        linktype,
+        options.linktype or linktype,
         options.snaplen,
         options.optimize,
-        options.netmask or None,
+        options.netmask or 0,  # as tcpdump -d takes it
         options.libpcap or None,
     )
 
@@ -259,7 +257,9 @@ def keep(shell: InteractiveShell, options: Options, result: Result) -> None:
 
 def versions(options: Options) -> Words:
     """What compiles here."""
-    from bpfnb import pcap
-    from bpfnb.jupyter.result import Words
+    from importlib.metadata import version
 
-    return Words(f"bpfnb {version('bpfnb')}\n{pcap.version(options.libpcap or None)}")
+    from bpfnb.jupyter.result import Words
+    from bpfnb.pcap import version as of_libpcap
+
+    return Words(f"bpfnb {version('bpfnb')}\n{of_libpcap(options.libpcap or None)}")

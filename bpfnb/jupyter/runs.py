@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, overload
 
-from bpfnb import backends
+from bpfnb.backends import run_many
 from bpfnb.cbpf.machine import Ended, PacketView, Registers, State, execute, out_of_steps
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import Trace, trace
@@ -160,9 +160,9 @@ def elsewhere(program: Program, batch: PacketBatch, name: str) -> Rets:
     import numpy as np
 
     if len(batch) <= PIECE:
-        return backends.run_many(program, batch, name)
+        return run_many(program, batch, name)
     pieces = [
-        backends.run_many(program, batch[start : start + PIECE], name)
+        run_many(program, batch[start : start + PIECE], name)
         for start in range(0, len(batch), PIECE)
     ]
     return np.concatenate(pieces)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from bpfnb import backends
+from bpfnb.backends import run_many
 from bpfnb.cbpf.program import Program
 from bpfnb.packets.packet import PacketBatch
 from bpfnb.views import style
@@ -110,7 +110,7 @@ def runner(
 
         data = [packet.data for packet in batch]
         return lambda: verdicts(program, data)
-    return lambda: backends.run_many(program, batch, name, budget)
+    return lambda: run_many(program, batch, name, budget)
 
 
 def time_runs(run: Callable[[], object], packets: int) -> tuple[float, ...]:

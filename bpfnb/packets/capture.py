@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from bpfnb.errors import CaptureError, PacketError
 from bpfnb.packets import pcapfile, pcapng
-from bpfnb.packets.columns import Columns
+from bpfnb.packets.columns import Columns, Index
 from bpfnb.packets.filebytes import UNPACKED_LIMIT, FileBytes, load
 from bpfnb.packets.packet import PacketBatch
 from bpfnb.packets.savefile import family, write_capture, write_pieces
@@ -29,10 +29,10 @@ class Format(Protocol):
 
     family: str
 
-    def index(self, view: Any) -> tuple[Columns, CaptureError | None]:
-        """Columns of the good packets, and what is wrong behind them."""
+    def index(self, view: Any) -> Index:
+        """Find the packets."""
 
-    def pieces(self, view: Any, columns: Columns, kept: Any) -> Iterator[bytes]:
+    def pieces(self, view: Any, found: Index, kept: Any) -> Iterator[bytes]:
         """A file of the same format with the packets for which `kept` is true."""
 
 
@@ -46,33 +46,30 @@ class Capture(PacketBatch):
     def __init__(self, file: FileBytes, form: Format) -> None:
         self._file, self._format = file, form
         self.path, self.family = file.path, form.family
-        self._found: tuple[Columns, CaptureError | None] | None = None
+        self._found: Index | None = None
         self._bytes = file
         self._notes = self.sources = self._rebuild = None
 
-    def _index(self) -> tuple[Columns, CaptureError | None]:
+    def _index(self) -> Index:
         """Look through the file, once."""
         if self._found is None:
-            columns, error = self._format.index(self._file.view())
+            found = self._format.index(self._file.view())
             if self._file.flaw:
-                error = CaptureError(
-                    self.path,
-                    len(columns.offsets) + 1,
-                    self._file.flaw,
-                    "the packets before it can be used",
-                )
-            self._found = columns, error
+                record, hint = len(found.columns.offsets) + 1, "the packets before it can be used"
+                error = CaptureError(self.path, record, self._file.flaw, hint)
+                found = found._replace(error=error)
+            self._found = found
         return self._found
 
     @property
     def columns(self) -> Columns:
         """Offsets, lengths, wirelens, link types and times, one entry a packet."""
-        return self._index()[0]
+        return self._index().columns
 
     @property
     def error(self) -> CaptureError | None:
         """What is wrong with the file behind its last good packet; None: nothing."""
-        return self._index()[1]
+        return self._index().error
 
     def __repr__(self) -> str:
         bad = f"; {self.error.message.removeprefix(f'{self.path}, ')}" if self.error else ""
@@ -93,7 +90,7 @@ class Capture(PacketBatch):
         shown = os.fspath(path)
         if family(shown) not in ("", self.family):
             return write_capture(path, self.take(np.flatnonzero(kept)))
-        write_pieces(shown, self._format.pieces(self.buffer, self.columns, kept))
+        write_pieces(shown, self._format.pieces(self.buffer, self._index(), kept))
         return int(kept.sum())
 
 
@@ -105,14 +102,14 @@ class Pcap:
     def __init__(self, path: str, header: pcapfile.Header) -> None:
         self.path, self.header = path, header
 
-    def index(self, view: Any) -> tuple[Columns, CaptureError | None]:
+    def index(self, view: Any) -> Index:
         """Find the packets."""
         return pcapfile.index(view, self.path, self.header)
 
-    def pieces(self, view: Any, columns: Columns, kept: Any) -> Iterator[bytes]:
+    def pieces(self, view: Any, found: Index, kept: Any) -> Iterator[bytes]:
         """The file header and the kept records, as they are."""
         yield view[: pcapfile.HEADER]
-        chosen = columns.take(kept)
+        chosen = found.columns.take(kept)
         for offset, length in zip(chosen.offsets.tolist(), chosen.lengths.tolist(), strict=True):
             yield view[offset - self.header.record : offset + length]
 
@@ -125,19 +122,16 @@ class Pcapng:
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def index(self, view: Any) -> tuple[Columns, CaptureError | None]:
+    def index(self, view: Any) -> Index:
         """Find the packets."""
         return pcapng.index(view, self.path)
 
-    def pieces(self, view: Any, columns: Columns, kept: Any) -> Iterator[bytes]:
+    def pieces(self, view: Any, found: Index, kept: Any) -> Iterator[bytes]:
         """All blocks but those of packets left out, as they are, up to a fault."""
         verdicts = iter(kept.tolist())
-        try:
-            for position, kind, length, _ in pcapng.blocks(view):
-                if kind not in pcapng.PACKET_BLOCKS or next(verdicts):
-                    yield view[position : position + length]
-        except (pcapng.Broken, StopIteration):
-            return
+        for position, kind, length, _ in pcapng.blocks(view, found.end):
+            if kind not in pcapng.PACKET_BLOCKS or next(verdicts):
+                yield view[position : position + length]
 
 
 def open_capture(

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bpfnb.errors import CaptureError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["NO_TIME", "UNKNOWN", "Columns"]
+__all__ = ["NO_TIME", "UNKNOWN", "Columns", "Index"]
 
 NO_TIME = -(1 << 63)  # in `times_ns`: unknown
 UNKNOWN = -1  # in `linktypes`: unknown
@@ -91,3 +93,15 @@ class Columns:
             return self
         known = np.where(self.linktypes == UNKNOWN, np.int32(linktype), self.linktypes)
         return self.labelled(known.astype(np.int32))
+
+
+class Index(NamedTuple):
+    """What a look through a file found.
+
+    `columns` of the good packets, which lie before byte `end`; `error`: what is
+    wrong there, None when that is the file's end.
+    """
+
+    columns: Columns
+    end: int
+    error: CaptureError | None

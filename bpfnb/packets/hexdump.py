@@ -174,16 +174,19 @@ def plain(lines: Sequence[str]) -> Iterator[bytes]:
 def plain_line(number: int, line: str) -> bytes:
     """The bytes of one line of plain hex."""
     data = bytearray()
-    for match in PLAIN.finditer(line):
+    matches = list(PLAIN.finditer(line))
+    for match in matches:
         if match["bad"]:
             cure = "plain hex has digits, spaces, colons and commas; give a file as a Path"
             raise wrong(number, line, match.start(), f"{match['bad']!r} is not hex", cure)
+    for match in matches:
         word = match["hex"] or ""
         digits = word[2:] if word[:2] in ("0x", "\\x") else word
         if len(digits) == 1 and digits != word:
             digits = f"0{digits}"
         if len(digits) % 2:
-            what = f"{word[:20]!r} has {len(digits)} digits"
+            what = f"{word[:20]!r} is half a byte" if len(digits) == 1 else ""
+            what = what or f"{word[:20]!r} has {len(digits)} digits"
             raise wrong(number, line, match.start(), what, "a byte has two hex digits")
         data += bytes.fromhex(digits)
     return bytes(data)
@@ -238,6 +241,6 @@ def looks_like_ethernet(data: bytes) -> bool:
         return rest[:1] != b"" and rest[0] >> 4 == version and looks_like_ip(rest)
     if kind == 0x0806:
         return rest.startswith(bytes.fromhex("000108000604"))
-    if kind <= 1500:  # an 802.3 length
-        return len(rest) >= 3 and total_agrees(kind, len(rest))
+    if 3 <= kind <= 1500:  # an 802.3 length, of an LLC header at least
+        return total_agrees(kind, len(rest))
     return data.startswith(b"\x01\x80\xc2\x00\x00")  # bridges and their neighbours

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bpfnb.errors import CaptureError, PacketError
-from bpfnb.packets.columns import NO_TIME, Columns
+from bpfnb.packets.columns import NO_TIME, Columns, Index
 from bpfnb.packets.linktype import by_number
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def read_header(view: Any, path: str) -> Header:
     return Header(order, ns, record, snaplen, by_number(network & 0xFFFF).number)
 
 
-def index(view: Any, path: str, header: Header) -> tuple[Columns, CaptureError | None]:
+def index(view: Any, path: str, header: Header) -> Index:
     """Find the packets: columns of the good ones, and what is wrong behind them."""
     import numpy as np
 
@@ -98,7 +98,7 @@ def index(view: Any, path: str, header: Header) -> tuple[Columns, CaptureError |
         linktype=header.linktype,
         times_ns=seconds * NANO + fraction * (1 if header.ns else 1000),
     )
-    return columns, error
+    return Index(columns, end, error)
 
 
 def walk(view: Any, header: Header) -> tuple[array[int], int]:

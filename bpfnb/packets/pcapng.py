@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bpfnb.errors import CaptureError
-from bpfnb.packets.columns import NO_TIME, Columns
+from bpfnb.packets.columns import NO_TIME, Columns, Index
 from bpfnb.packets.linktype import by_number
 
 if TYPE_CHECKING:
@@ -60,9 +60,12 @@ class Interface(NamedTuple):
         return time if NO_TIME < time < -NO_TIME else NO_TIME
 
 
-def blocks(view: Any) -> Iterator[Block]:
-    """The blocks of a file, one after the other.  Raises Broken where one cannot be."""
-    size, position, order = len(view), 0, "<"
+def blocks(view: Any, end: int | None = None) -> Iterator[Block]:
+    """The blocks of a file, or of its first `end` bytes, one after the other.
+
+    Raises Broken where one cannot be.
+    """
+    size, position, order = len(view) if end is None else end, 0, "<"
     head, word = PAIR[order], WORD[order]
     smallest = SMALLEST.get
     while position < size:
@@ -109,12 +112,12 @@ def read_header(view: Any, path: str) -> None:
         raise CaptureError(path, None, str(reason)) from None
 
 
-def index(view: Any, path: str) -> tuple[Columns, CaptureError | None]:
+def index(view: Any, path: str) -> Index:
     """Find the packets of a file whose first block is sound.
 
     Columns of the good ones, and what is wrong behind them.
     """
-    indexer, error = Indexer(view), None
+    indexer, end, error = Indexer(view), 0, None
     try:
         for block in blocks(view):
             kind = block[1]
@@ -124,10 +127,11 @@ def index(view: Any, path: str) -> tuple[Columns, CaptureError | None]:
                 indexer.interface(block)
             elif kind == SECTION:
                 indexer.interfaces = []
+            end = block[0] + block[2]
     except Broken as reason:
         record = len(indexer.offsets) + 1
         error = CaptureError(path, record, str(reason), "the packets before it can be used")
-    return indexer.columns(), error
+    return Index(indexer.columns(), end, error)
 
 
 class Indexer:

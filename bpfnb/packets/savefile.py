@@ -93,6 +93,8 @@ def replace_file(path: str) -> Iterator[IO[bytes]]:
     A name that ends in .gz packs what is written.  Raises PacketError when the
     file cannot be written, or `path` is no regular file.
     """
+    if "\0" in path:
+        raise PacketError(f"{path!r}: a file's name has no NUL in it")
     target = os.path.realpath(os.path.expanduser(path))
     folder, name = os.path.split(target)
     beside = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.part")
@@ -106,9 +108,8 @@ def replace_file(path: str) -> Iterator[IO[bytes]]:
             else:
                 yield raw
         os.replace(beside, target)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise PacketError(f"{path}: cannot write: {reason}") from None
+    except OSError as error:
+        raise PacketError(f"{path}: cannot write: {error.strerror or error}") from None
     finally:
         if os.path.exists(beside):
             os.unlink(beside)

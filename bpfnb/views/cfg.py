@@ -123,7 +123,9 @@ class Graph(Picture):
         lines = [self.headline()]
         for block in self.cfg.blocks:
             lines += ["", self.block_title(block)]
-            lines += [f"    ({pc:03d}) {line(self.program.insns[pc], pc)}" for pc in block.pcs]
+            lines += [
+                f"    ({pc:03d}) {line(self.program.insns[pc], pc)}".rstrip() for pc in block.pcs
+            ]
             for edge in block.edges:
                 strong = "  <- taken" if (edge.source, edge.target) in self.taken else ""
                 kind = {"always": "goes", "next": "runs on"}.get(edge.kind, "")

@@ -100,7 +100,11 @@ class Listing(View):
 
     def html(self) -> str:
         """A table a reader can run a finger down, folded after twenty rows."""
-        html = style.caption(self.headline()) + style.table(self.rows(), "instruction")
+        arcs = Arcs(self.program, self.path or ())
+        html = style.caption(self.headline()) + style.table(self.rows(arcs), "instruction")
+        if arcs.dropped:
+            jumps = style.plural(arcs.dropped, "more jump")
+            html += style.caption(f"{jumps} than the margin has room for: see jt and jf")
         html += style.left_out(len(self.program) - style.MOST, "instruction")
         return style.scroll(html)
 
@@ -120,9 +124,8 @@ class Listing(View):
         over = f" on {style.plural(self.packets, 'packet')}" if self.packets else ""
         return f"{ran} of {size} ran{over}; the bar says how often"
 
-    def rows(self) -> list[str]:
+    def rows(self, arcs: Arcs) -> list[str]:
         """One string for each of the first instructions, remarks under it included."""
-        arcs = Arcs(self.program, self.path or ())
         under, counts = remarks(self), self.counts
         lead = leads(self)
         columns = 3 if arcs.width else 2

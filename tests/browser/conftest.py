@@ -48,7 +48,8 @@ class Lab:
     folder: Path
 
     def page_url(self, notebook: str) -> str:
-        return f"{self.url}lab/tree/{notebook}?token={TOKEN}"
+        # reset: without the tabs that an earlier test left open
+        return f"{self.url}lab/tree/{notebook}?reset&token={TOKEN}"
 
 
 def stop(server: subprocess.Popen[str]) -> None:
@@ -128,8 +129,9 @@ def browser() -> Iterator[Browser]:
     found = [path for path in map(shutil.which, CHROMIUM) if path]
     if not found:
         pytest.skip(f"no browser: none of {', '.join(CHROMIUM)} is installed")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as play:
         chromium = play.chromium.launch(executable_path=found[0], args=FLAGS)
         yield chromium
