@@ -4,8 +4,8 @@ Assembler, disassembler, checker, machine, views, help and tests all read it:
 a fact about an opcode stands here and nowhere else.  Left out: what an opcode
 *does* as code (`machine`) and the extensions of Linux (`ancillary`).
 
-Source: McCanne & Jacobson 1993, tables 1 and 2; linux/bpf_common.h; the later
-nine (neg, mod, xor, jumps that compare with x) by running kernels.
+Source: McCanne & Jacobson 1993, tables 1 and 2; linux/bpf_common.h; the nine
+that its tables lack (neg, mod, xor, jumps that compare with x) by running kernels.
 
 Legend: A accumulator, X index register, M[] scratch memory, P[] packet,
 k the instruction's constant, pc the number of the *next* instruction.
@@ -66,7 +66,11 @@ class Form(Enum):
 
 
 class Since(Enum):
-    """Whether the 1993 paper has the opcode, or it came later."""
+    """Whether the 1993 paper's tables have the opcode, or it is known from later.
+
+    Only mod and xor were really made later; neg and the tests against X stand
+    in the code of 1991 already, and not in the tables.
+    """
 
     PAPER = "1993"
     LATER = "later"

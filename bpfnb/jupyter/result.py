@@ -133,7 +133,9 @@ class Result(Picture):
         """Which packets were accepted: the first ones, and all on which backends differ."""
         run = self.ran
         accepted = int((run.ret != 0).sum())
-        return Verdicts(run.rows, run.backends, len(self.batch), accepted)
+        return Verdicts(
+            run.rows, run.backends, len(self.batch), accepted, differences=run.differences
+        )
 
     @cached_property
     def listing(self) -> Listing:

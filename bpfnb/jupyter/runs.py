@@ -59,6 +59,11 @@ class Run:
         """The rets of the first backend that ran."""
         return next(iter(self.rets.values()))
 
+    @property
+    def differences(self) -> int:
+        """How many packets the backends differ on."""
+        return int(differing(self.rets).sum())
+
 
 class Traces(Sequence[Trace]):
     """The traces of a batch, each made when it is asked for."""
@@ -172,13 +177,17 @@ def rows(walk: Walk, rets: Mapping[str, Rets]) -> Iterator[VerdictRow]:
     """A row for each of the first packets, and for others that backends differ on."""
     for number in range(min(ROWS, len(walk.batch))):
         yield row(walk, number, rets)
+    for number in differing(rets)[ROWS:].nonzero()[0][:DIFFERING]:
+        yield row(walk, ROWS + int(number), rets)
+
+
+def differing(rets: Mapping[str, Rets]) -> npt.NDArray[np.bool_]:
+    """For each packet whether any backend differs from the first."""
     first, *others = rets.values()
-    if others:
-        differs = (first != others[0]).copy()
-        for other in others[1:]:
-            differs |= first != other
-        for number in differs[ROWS:].nonzero()[0][:DIFFERING]:
-            yield row(walk, ROWS + int(number), rets)
+    differs: npt.NDArray[np.bool_] = first != first
+    for other in others:
+        differs |= first != other
+    return differs
 
 
 def row(walk: Walk, number: int, rets: Mapping[str, Rets]) -> VerdictRow:
