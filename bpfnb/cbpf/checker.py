@@ -7,7 +7,7 @@ which lets through much more.  Beside the verdict stands `unsafe_reads`: which
 reads of scratch memory some path reaches unwritten, whatever the kernel says.
 
 Left out: limits of the environment that depend on the socket (memory for the
-translated program, reach of its jumps): see `linux.sockfilter`.
+translated program, reach of its jumps): see `linux.limits`.
 
 Source: net/core/filter.c (bpf_check_classic, check_load_and_stores); libpcap
 1.10 bpf_filter.c (bpf_validate); both asked in the tests.
