@@ -23,8 +23,8 @@ WHOLE = [
     pcapng(FRAMES, "<"),
     pcapng(FRAMES, ">"),
     MIXED,
-    gzip.compress(pcap(FRAMES)),
-    gzip.compress(MIXED),
+    gzip.compress(pcap(FRAMES), mtime=0),
+    gzip.compress(MIXED, mtime=0),
 ]
 
 

@@ -44,6 +44,7 @@ class TestConformance(jupyter_kernel_test.KernelTests):  # type: ignore[misc]  #
             "mime": "text/html",
         },
     ]
+    code_clear_output = "from IPython.display import clear_output; clear_output()"
     code_history_pattern = "1?2*"
     supported_history_operations = ("tail", "search")  # as with ipykernel's own
     code_inspect_sample = "zip"
