@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from bpfnb import samples as samples
     from bpfnb.cbpf.ancillary import Ancillary as Ancillary
     from bpfnb.cbpf.insn import Insn as Insn
-    from bpfnb.cbpf.trace import Trace as Trace
     from bpfnb.errors import AssemblyError as AssemblyError
     from bpfnb.errors import BpfError as BpfError
     from bpfnb.errors import CaptureError as CaptureError
     from bpfnb.errors import CheckError as CheckError
     from bpfnb.errors import ExpressionError as ExpressionError
     from bpfnb.face import Program as Program
+    from bpfnb.face import Trace as Trace
     from bpfnb.face import assemble as assemble
     from bpfnb.face import compile_filter as compile_filter
     from bpfnb.packets.capture import Capture as Capture
@@ -41,9 +41,8 @@ __version__ = "0.1.0"
 HOMES = {
     "bpfnb.cbpf.ancillary": ["Ancillary"],
     "bpfnb.cbpf.insn": ["Insn"],
-    "bpfnb.cbpf.trace": ["Trace"],
     "bpfnb.errors": ["AssemblyError", "BpfError", "CaptureError", "CheckError", "ExpressionError"],
-    "bpfnb.face": ["Program", "assemble", "compile_filter"],
+    "bpfnb.face": ["Program", "Trace", "assemble", "compile_filter"],
     "bpfnb.packets.capture": ["Capture", "open_capture"],
     "bpfnb.packets.packet": ["Packet", "PacketBatch"],
     "bpfnb.packets.source": ["packets"],

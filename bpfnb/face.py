@@ -1,13 +1,13 @@
-"""The Program that users hold: cbpf's plain one with everything one can do with it.
+"""The Program and Trace that users hold: cbpf's plain ones with everything one can do.
 
-Lower floors pass the plain Program on; this one adds run, trace, text, check
-and pictures, which live on floors that the plain one must not know.  It is the
+Lower floors pass the plain ones on; these add run, trace, text, check and
+pictures, which live on floors that the plain ones must not know.  It is the
 only place where that knot is tied.  Left out: any work of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,10 +25,47 @@ if TYPE_CHECKING:
     from bpfnb.packets.packet import Packet
     from bpfnb.views.cfg import Graph
     from bpfnb.views.listing import Listing
+    from bpfnb.views.trace import TraceLog, TraceTable
 
-__all__ = ["Program", "assemble", "compile_filter"]
+__all__ = ["Program", "Trace", "assemble", "compile_filter"]
 
 UNCHECKED_BUDGET = 100_000  # steps an unchecked program may take on one packet
+
+
+@dataclass(frozen=True)
+class Trace(trace.Trace):
+    """Every step of a run on `packet`; shown as a table of what each one did.
+
+    `steps` has one Step an instruction executed, `path` their pcs, `ret` the
+    verdict.
+    """
+
+    packet: Packet = field(repr=False, kw_only=True)
+
+    def table(self) -> TraceTable:
+        """A line a step: what ran, what it read, what it changed."""
+        from bpfnb.views.trace import TraceTable
+
+        return TraceTable(self)
+
+    def log(self) -> TraceLog:
+        """All registers before each step, as bpf_dbg's users expect it."""
+        from bpfnb.views.trace import TraceLog
+
+        return TraceLog(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Save the table as .txt or .html."""
+        return self.table().save(path)
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
 
 
 class Program(program.Program):
@@ -114,7 +151,7 @@ class Program(program.Program):
         from bpfnb.packets import source
 
         batch = source.packets(packets, linktype=self.linktype)
-        self.require_linktype(batch.linktype)
+        batch.require_linktype(self.linktype)
         if check:
             checker.require(self)
         return backends.run_many(self, batch, backend, None if check else UNCHECKED_BUDGET)
@@ -132,13 +169,15 @@ class Program(program.Program):
         wirelen: int | None = None,
         ancillary: Ancillary | None = None,
         check: bool = True,
-    ) -> trace.Trace:
+    ) -> Trace:
         """Every step of a run on one packet."""
         one = self.packet(packet, wirelen, ancillary)
         if check:
             checker.require(self)
         budget = None if check else UNCHECKED_BUDGET
-        return trace.trace(self, one.data, one.wirelen, one.ancillary, budget)
+        plain = trace.trace(self, one.data, one.wirelen, one.ancillary, budget)
+        parts = {each.name: getattr(plain, each.name) for each in fields(plain)}
+        return Trace(**parts, packet=one)
 
     def listing(self) -> Listing:
         """The listing as a view, with what the checker says of each line."""

@@ -20,6 +20,7 @@ from scapy.plist import PacketList, QueryAnswer, SndRcvList
 
 from bpfnb.cbpf.ancillary import Ancillary
 from bpfnb.errors import LinktypeError, PacketError
+from bpfnb.face import Program
 from bpfnb.packets.packet import Packet, PacketBatch
 from bpfnb.packets.source import is_path, packets
 
@@ -76,6 +77,16 @@ def test_different_layers_keep_a_link_type_each() -> None:
     with pytest.raises(LinktypeError, match="packet 2 is RAW"):
         batch.require_linktype(1)
     batch[:1].require_linktype(1)
+
+
+def test_a_filter_is_refused_when_one_packet_in_a_list_is_of_another_link_type() -> None:
+    program = Program.from_insns([(6, 0, 0, 1)], linktype=1)
+    assert program.run_many([frame(80), b"abc"]).tolist() == [1, 1]
+    with pytest.raises(LinktypeError, match=r"made for EN10MB .* packet 2 is RAW"):
+        program.run_many([frame(80), frame(80)[IP]])
+    mixed = packets([frame(80)[IP], frame(80)])
+    with pytest.raises(LinktypeError, match="packet 2 is EN10MB"):
+        mixed.require_linktype(12)  # libpcap's number for RAW
 
 
 def test_the_link_type_given_is_for_packets_that_do_not_say() -> None:

@@ -261,7 +261,7 @@ class PacketBatch(Sequence[Packet]):
         if kinds is None:
             refuse_other_linktype(linktype, self.linktype)
         elif linktype is not None:
-            wrong = ((kinds != linktype) & (kinds != UNKNOWN)).nonzero()[0]
+            wrong = ((kinds != find(linktype).number) & (kinds != UNKNOWN)).nonzero()[0]
             if len(wrong):
                 where = f"packet {int(wrong[0]) + 1}"
                 refuse_other_linktype(linktype, int(kinds[wrong[0]]), where)
