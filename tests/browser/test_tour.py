@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from bpfnb.course.notebooks import chapters, notebooks_folder
+from tests.browser.conftest import Lab
 
 pytestmark = pytest.mark.browser
 
@@ -46,7 +47,7 @@ def saved_run(page: Page, path: Path, before: float) -> list[dict[str, Any]]:
     raise AssertionError(f"not all cells of {path.name} ran within {PATIENCE} s")
 
 
-def open_chapter(lab: Any, page: Page, path: Path) -> None:
+def open_chapter(lab: Lab, page: Page, path: Path) -> None:
     """Open a chapter and wait until its kernel is ready."""
     page.goto(lab.page_url(path.name))
     expect(page.locator(".jp-Notebook")).to_be_visible()
@@ -59,7 +60,7 @@ def first_output(page: Page) -> Locator:
     return page.locator(".jp-Notebook .jp-OutputArea-output").first
 
 
-def test_the_tour_runs_in_jupyterlab(lab: Any, page: Page, tmp_path: Path) -> None:
+def test_the_tour_runs_in_jupyterlab(lab: Lab, page: Page, tmp_path: Path) -> None:
     tours = [path for path in chapters(lab.folder) if path.name.startswith("00_")]
     assert tours, "there is no chapter 00"
     path = tours[0]
@@ -91,7 +92,7 @@ def test_the_tour_runs_in_jupyterlab(lab: Any, page: Page, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", [path.name for path in chapters()])
-def test_stored_outputs_show_before_anything_is_run(lab: Any, page: Page, name: str) -> None:
+def test_stored_outputs_show_before_anything_is_run(lab: Lab, page: Page, name: str) -> None:
     # A fresh copy is not trusted: JupyterLab takes styles, scripts and inline SVG out.
     path = lab.folder / name
     if name.startswith("00_"):
