@@ -1,4 +1,4 @@
-"""The exercises of chapters 00 and 05: wrong as shipped, by name, and right when solved."""
+"""The exercises of chapters 00, 05 and 07: wrong as shipped, by name, and right when solved."""
 
 from __future__ import annotations
 
@@ -37,6 +37,34 @@ ANSWERS: dict[str, list[tuple[int, str, str, str]]] = {
         (4, "", "", "not 0"),
         (4, "0", "42", ""),
         (4, "0", "1", "not 1"),
+    ],
+    "07_write_filters": [
+        (1, "", "", "protocol 132: accepted is True"),
+        (1, "port, port", "port, no", ""),
+        (
+            1,
+            "port, +0\n        jeq  #IPPROTO_TCP, port, port",
+            "port, no",
+            "TCP: accepted is False",
+        ),
+        (1, "port, port", "no, port", "TCP: accepted is False"),
+        (2, "", "", "ARP"),
+        (2, "ip, no\n", "ip, yes\n", ""),
+        (2, "no, yes", "yes, no", "ARP"),
+        (2, "[26]", "[30]", "ARP"),
+        (3, "", "", "0x20b9"),
+        (3, "yes, no\nyes", "+0, no\n jset #0x1fff, no, yes\nyes", ""),
+        (3, "jset #0x2000", "jeq #0x2000", ""),
+        (3, "jset #0x2000", "jset #0x1fff", "accepted is"),
+        (4, "", "", "M[1] is read unwritten"),
+        (
+            4,
+            "ja   out\nshort:  ret  #0\nout:    ld   M[1]\n        sub  #14\n        ret  a",
+            "ld   M[1]\n        sub  #14\n        ret  a\nshort:  ret  #0",
+            "",
+        ),
+        (4, "long:   st   M[1]", "long:   tax", "M[1] is read unwritten"),
+        (4, "ret  #0", "ret  #1", "a packet of 0 bytes: ret is 1, not 0"),
     ],
 }
 CASES = [(name, *answer) for name, answers in ANSWERS.items() for answer in answers]
