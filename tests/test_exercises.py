@@ -63,7 +63,7 @@ ANSWERS: dict[str, list[tuple[int, str, str, str]]] = {
             "ld   M[1]\n        sub  #14\n        ret  a\nshort:  ret  #0",
             "",
         ),
-        (4, "long:   st   M[1]", "long:   tax", "M[1] is read unwritten"),
+        (4, "long:   st   M[1]", "long:   tax", "a packet of 61 bytes"),
         (4, "ret  #0", "ret  #1", "a packet of 0 bytes: ret is 1, not 0"),
     ],
 }
