@@ -25,6 +25,9 @@ __all__ = [
     "UnavailableError",
 ]
 
+WIDEST = 160  # characters of a source line that a message shows, around the mistake
+MOST_SHOWN = 20  # problems of one text that a message shows
+
 
 class BpfError(Exception):
     """Something the user gave cannot be used; the message says what and why.
@@ -62,12 +65,15 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        lead = self.source[: self.column - 1]
+        left = max(0, self.column - 1 - WIDEST // 2) if len(self.source) > WIDEST else 0
+        shown = self.source[left : left + WIDEST]
+        lead = self.source[left : self.column - 1]
         blank = "".join("\t" if c == "\t" else " " for c in lead)
+        carets = "^" * max(1, min(self.length, len(shown) - len(lead)))
         lines = [
             f"line {self.line}, column {self.column}: {self.message}",
-            f"    {self.source}",
-            f"    {blank}{'^' * max(1, self.length)}",
+            f"    {shown}",
+            f"    {blank}{carets}",
         ]
         if self.rule:
             lines.append(f"  rule: {self.rule}")
@@ -89,10 +95,12 @@ class AssemblyError(BpfError):
         self.line, self.column = first.line, first.column
 
     def __str__(self) -> str:
-        shown = "\n".join(str(problem) for problem in self.problems)
+        shown = "\n".join(str(problem) for problem in self.problems[:MOST_SHOWN])
         if len(self.problems) == 1:
             return shown
-        return f"{len(self.problems)} problems in this program\n{shown}"
+        more = len(self.problems) - MOST_SHOWN
+        rest = f"\n… and {more} more" if more > 0 else ""
+        return f"{len(self.problems)} problems in this program\n{shown}{rest}"
 
 
 @dataclass(frozen=True)

@@ -195,6 +195,27 @@ def test_a_broken_listing_says_where(text: str, line: int, message: str) -> None
     assert message in str(caught.value)
 
 
+LONG = {
+    "blanks in a listing": "(000) ldh [12]" + " " * 100_000 + "x",
+    "jt again and again": "(000) jeq #1" + " jt 1" * 20_000,
+    "braces": "{" * 100_000,
+    "rows never closed": "{1,2,3,4" * 20_000,
+    "brackets": "BPF_STMT(" + "(" * 100_000,
+    "ss again and again": "bpf filter (1): " * 10_000,
+    "empty lines": "\n" * 100_000,
+    "comments never closed": "/*" * 50_000,
+    "digits": "ld #" + "9" * 100_000,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_a_long_wrong_text_is_refused_before_anyone_waits(text: str) -> None:
+    # A pattern that backtracks would take minutes here: the runner's own limit ends it.
+    for dialect in (None, *READERS):
+        with pytest.raises(AssemblyError):
+            assemble(text, dialect)
+
+
 def test_an_unknown_dialect_names_the_known() -> None:
     with pytest.raises(BpfError, match="xt_bpf"):
         assemble("ret #0", "masm")

@@ -1,4 +1,4 @@
-"""The laws of DESIGN's classic machine, held by Hypothesis."""
+"""The laws of the classic machine, held by Hypothesis."""
 
 from __future__ import annotations
 

@@ -22,19 +22,19 @@ from bpfnb.cbpf.source import Source, finished
 __all__ = ["READERS", "guess"]
 
 CHATTER = re.compile(r"\s*($|[$#>] |tcpdump:|warning:)", re.I)
-LISTED = re.compile(
-    r"\s*\((?P<pc>\d{1,9})\)\s+(?P<mnemonic>\S+)(?P<operand>.*?)"
-    r"(?:\s+jt\s+(?P<jt>\d{1,9})\s+jf\s+(?P<jf>\d{1,9}))?\s*"
-)
+NUMBERED = r"\s*+\((?P<pc>\d{1,9})\)\s++(?P<mnemonic>\S++)"
+TARGETS = r"\s++jt\s++(?P<jt>\d{1,9})\s++jf\s++(?P<jf>\d{1,9})"
+LISTED_TEST = re.compile(NUMBERED + r"(?P<operand>(?:.*\S)?)" + TARGETS)
+LISTED = re.compile(NUMBERED + r"(?P<operand>.*)(?P<jt>(?!))?(?P<jf>(?!))?")  # no targets
 ROW = re.compile(r"\S+")
 SS = re.compile(r"bpf filter \((\d+)\):(?:\s*(?:0[xX][0-9a-fA-F]+|\d+)(?=[\s,]|\Z),?)*")
 NUMBERS = re.compile(r"0[xX][0-9a-fA-F]+|\d+")
 MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("ss", re.compile(r"bpf filter \(\d+\):")),
-    ("tcpdump", re.compile(r"^\s*\(\d+\)\s", re.M)),
+    ("tcpdump", re.compile(r"^[ \t]*+\(\d+\)\s", re.M)),
     ("c", re.compile(r"\{[^{}]*,[^{}]*\}|BPF_(STMT|JUMP)\s*\(")),
     ("xt_bpf", re.compile(r"\A\s*['\"]?\d+,\s*\d+ \d+ \d+ \d+")),
-    ("decimal", re.compile(r"^\s*\d+\s*\n\s*\d+ \d+ \d+ \d+\s*$", re.M)),
+    ("decimal", re.compile(r"^[ \t]*+\d++[ \t]*+\n[ \t]*+\d++ \d++ \d++ \d++[ \t]*+$", re.M)),
 )
 
 
@@ -52,7 +52,7 @@ def read_tcpdump(source: Source) -> Program:
     insns: list[Insn] = []
     lines: list[SourceLine] = []
     for number, (start, line) in enumerate(zip(source.starts, source.lines, strict=False), 1):
-        match = LISTED.fullmatch(line)
+        match = LISTED_TEST.fullmatch(line.rstrip()) or LISTED.fullmatch(line.rstrip())
         if match is None:
             if not CHATTER.match(line):
                 lead = len(line) - len(line.lstrip())
@@ -81,14 +81,14 @@ def read_tcpdump(source: Source) -> Program:
 def listed_insn(source: Source, match: re.Match[str], start: int, pc: int) -> Insn:
     """One line of a listing."""
     mnemonic = match["mnemonic"].lower()
-    tokens = tokenize(match["operand"], start + match.start("operand"))
-    end = start + match.end()
+    words = match["operand"].strip()
+    place = start + match.end("operand") - len(match["operand"].lstrip())
     if mnemonic == "unimp":  # libpcap's word for what its table lacks
-        return Insn(source.number(match["operand"].strip(), end, LIMITS["code"]), 0, 0, 0)
-    reader = Reader(source, tokens, end)
+        return Insn(source.number(words, place, LIMITS["code"]), 0, 0, 0)
+    reader = Reader(source, tokenize(words, place), start + match.end())
     reader.mnemonic = mnemonic
     if mnemonic == "ja":
-        target = source.number(match["operand"].strip(), start + match.start("operand"))
+        target = source.number(words, place)
         return Insn(0x05, 0, 0, (target - pc - 1) & 0xFFFFFFFF)
     operand = reader.operand()
     reader.rest()
