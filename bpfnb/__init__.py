@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from bpfnb.packets.capture import open_capture as open_capture
     from bpfnb.packets.packet import Packet as Packet
     from bpfnb.packets.packet import PacketBatch as PacketBatch
-    from bpfnb.packets.source import packets as packets
     from bpfnb.pcap import version as pcap_version
 
 __version__ = "0.1.0"
@@ -45,7 +44,6 @@ HOMES = {
     "bpfnb.face": ["Program", "Trace", "assemble", "compile_filter"],
     "bpfnb.packets.capture": ["Capture", "open_capture"],
     "bpfnb.packets.packet": ["Packet", "PacketBatch"],
-    "bpfnb.packets.source": ["packets"],
 }
 HOME_OF = {name: home for home, names in HOMES.items() for name in names}
 

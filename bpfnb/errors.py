@@ -29,6 +29,11 @@ WIDEST = 160  # characters of a source line that a message shows, around the mis
 MOST_SHOWN = 20  # problems of one text that a message shows
 
 
+def harmless(char: str) -> str:
+    """A character as it may be shown: none of them moves a terminal's cursor or colours it."""
+    return char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}"
+
+
 class BpfError(Exception):
     """Something the user gave cannot be used; the message says what and why.
 
@@ -72,7 +77,7 @@ class Problem:
         carets = "^" * max(1, min(self.length, len(shown) - len(lead)))
         lines = [
             f"line {self.line}, column {self.column}: {self.message}",
-            f"    {shown}",
+            f"    {''.join(map(harmless, shown))}",
             f"    {blank}{carets}",
         ]
         if self.rule:

@@ -195,6 +195,13 @@ def test_a_broken_listing_says_where(text: str, line: int, message: str) -> None
     assert message in str(caught.value)
 
 
+def test_a_message_shows_no_escape_sequence_and_a_window_of_a_long_line() -> None:
+    with pytest.raises(AssemblyError) as caught:
+        assemble("\x1b[31m jeq " + "x" * 5000)
+    assert "\x1b" not in str(caught.value)
+    assert max(map(len, str(caught.value).splitlines())) < 400
+
+
 LONG = {
     "blanks in a listing": "(000) ldh [12]" + " " * 100_000 + "x",
     "jt again and again": "(000) jeq #1" + " jt 1" * 20_000,

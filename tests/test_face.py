@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ def icmp() -> bpf.Program:
 def test_every_public_name_is_there() -> None:
     for name in bpf.__all__:
         assert getattr(bpf, name) is not None
+        assert not isinstance(getattr(bpf, name), ModuleType) or name == "samples"
     assert set(bpf.__all__) <= set(dir(bpf))
     with pytest.raises(AttributeError, match="nonsense"):
         bpf.__getattr__("nonsense")
