@@ -164,6 +164,7 @@ REFUSED = [
     ("-s many ip", "a snapshot length is a number"),
     ("-s 262145 ip", "a snapshot length is a number"),
     ("-o 2x ip", "no name for a variable"),
+    ("-o class ip", "no name for a variable"),
     ("--program a.b ip", "no name for a variable"),
     ("-h", "the help is %bpf?"),
     ("--help", "the help is %bpf?"),

@@ -9,6 +9,7 @@ is a BpfError and is raised when it is used.  Left out: the table itself
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from keyword import iskeyword
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -116,7 +117,7 @@ def one_of(known: Sequence[str], what: str) -> Callable[[Given], dict[str, Any]]
 
 def variable(given: Given) -> dict[str, Any]:
     """-o and --program: a name that Python takes."""
-    if not given.value.isidentifier():
+    if not given.value.isidentifier() or iskeyword(given.value):
         raise UsageError(f"{given.option.flags[-1]} {given.value}: this is no name for a variable")
     return {given.option.name: given.value}
 
