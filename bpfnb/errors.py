@@ -26,12 +26,28 @@ __all__ = [
 ]
 
 WIDEST = 160  # characters of a source line that a message shows, around the mistake
+LONGEST = 400  # characters of what is said about one problem
 MOST_SHOWN = 20  # problems of one text that a message shows
 
 
 def harmless(char: str) -> str:
     """A character as it may be shown: none of them moves a terminal's cursor or colours it."""
     return char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}"
+
+
+def showable(text: str) -> str:
+    r"""Words that may quote anything, as they may be shown: their lines stay, nothing acts.
+
+    >>> showable("x\x1b[2J.pcap")
+    'x�[2J.pcap'
+    """
+    return "\n".join("".join(map(harmless, line)) for line in text.split("\n"))
+
+
+def brief(text: str) -> str:
+    """Words that may quote anything, in one line no longer than LONGEST."""
+    shown = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return "".join(map(harmless, shown))
 
 
 class BpfError(Exception):
@@ -46,7 +62,7 @@ class BpfError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+        return showable(f"{self.message}\n  {self.hint}" if self.hint else self.message)
 
     def _render_traceback_(self) -> list[str]:
         """Lines that IPython shows in place of a traceback."""
@@ -76,14 +92,14 @@ class Problem:
         blank = "".join("\t" if c == "\t" else " " for c in lead)
         carets = "^" * max(1, min(self.length, len(shown) - len(lead)))
         lines = [
-            f"line {self.line}, column {self.column}: {self.message}",
+            f"line {self.line}, column {self.column}: {brief(self.message)}",
             f"    {''.join(map(harmless, shown))}",
             f"    {blank}{carets}",
         ]
         if self.rule:
-            lines.append(f"  rule: {self.rule}")
+            lines.append(f"  rule: {brief(self.rule)}")
         if self.hint:
-            lines.append(f"  cure: {self.hint}")
+            lines.append(f"  cure: {brief(self.hint)}")
         return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ from bpfnb.cbpf import asm, checker, disasm, machine, program, trace
 from bpfnb.cbpf.ancillary import Ancillary
 from bpfnb.cbpf.cfg import Cfg, graph
 from bpfnb.cbpf.checker import UnsafeRead
-from bpfnb.errors import BpfError, Fault
+from bpfnb.errors import BpfError, Fault, brief
 from bpfnb.packets.linktype import by_name, refuse_other_linktype
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Program(program.Program):
 
     def __repr__(self) -> str:
         count = f"{len(self)} instruction{'' if len(self) == 1 else 's'}"
-        return f"<Program: {count}{f', {self.origin}' if self.origin else ''}>"
+        return f"<Program: {count}{f', {brief(self.origin)}' if self.origin else ''}>"
 
     def text(self, dialect: str = "tcpdump") -> str:
         """The program in a dialect: tcpdump, asm, c, decimal, xt_bpf or paper."""

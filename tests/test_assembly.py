@@ -212,6 +212,10 @@ LONG = {
     "empty lines": "\n" * 100_000,
     "comments never closed": "/*" * 50_000,
     "digits": "ld #" + "9" * 100_000,
+    "a row never closed": "{1,2" + "," * 100_000,
+    "comments with blanks never closed": "ret #0\n" + "/* " * 33_000,
+    "a mistake a line": "x\n" * 50_000,
+    "an address of long parts": "jeq #" + "1" * 5_000 + ".1.1.1, +1",
 }
 
 
@@ -221,6 +225,26 @@ def test_a_long_wrong_text_is_refused_before_anyone_waits(text: str) -> None:
     for dialect in (None, *READERS):
         with pytest.raises(AssemblyError):
             assemble(text, dialect)
+
+
+def test_a_target_as_people_write_it_is_refused_in_a_listing() -> None:
+    with pytest.raises(AssemblyError, match="no target stands here") as caught:
+        assemble("(000) jeq #1,+1,+1\n(001) ret #0")
+    assert (caught.value.line, caught.value.column) == (1, 14)
+
+
+def test_what_a_message_quotes_is_harmless_and_short() -> None:
+    with pytest.raises(AssemblyError) as caught:
+        assemble("{1,2,3,4,\x1b[31m" + "z" * 10_000 + "}", "c")
+    assert "\x1b" not in str(caught.value)
+    assert max(map(len, str(caught.value).splitlines())) < 600
+
+
+def test_a_comment_that_nothing_closes_is_none_and_columns_stay() -> None:
+    with pytest.raises(AssemblyError) as caught:
+        assemble("/* a */ ret #0 ; */ /*\n/**/ retx /* /* */\n/* ret #0")
+    found = [(problem.line, problem.column) for problem in caught.value.problems]
+    assert found == [(2, 6), (3, 1)]
 
 
 def test_an_unknown_dialect_names_the_known() -> None:

@@ -165,6 +165,11 @@ REFUSED = [
     ("-s 262145 ip", "a snapshot length is a number"),
     ("-o 2x ip", "no name for a variable"),
     ("-o class ip", "no name for a variable"),
+    ("-o get_ipython ip", "no name for a variable"),
+    ("--program __builtins__ ip", "no name for a variable"),
+    ("-p '' ip", "-p wants a value"),
+    ("-p x --trace=" + "9" * 5000 + " ip", "packets count from 1"),
+    ("-s " + "9" * 5000 + " ip", "a snapshot length"),
     ("--program a.b ip", "no name for a variable"),
     ("-h", "the help is %bpf?"),
     ("--help", "the help is %bpf?"),
@@ -174,7 +179,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("line", "words"), REFUSED, ids=[row[0] for row in REFUSED])
+@pytest.mark.parametrize(("line", "words"), REFUSED, ids=[row[0][:40] for row in REFUSED])
 def test_a_wrong_line_is_refused_with_a_cure(line: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(line)

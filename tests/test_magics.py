@@ -391,6 +391,31 @@ def test_ignored_flags_are_named_in_one_line(shell: InteractiveShell) -> None:
     assert shown.splitlines()[-1].endswith(": -n, -v, -c 5")
 
 
+def test_no_escape_sequence_of_a_line_is_shown(shell: InteractiveShell) -> None:
+    result = shell.run_line_magic("bpf", "-i \x1b[31meth0 icmp")
+    assert "eth0" in str(result)
+    assert "\x1b" not in str(result) + result._repr_html_()
+
+
+def test_no_escape_sequence_of_a_file_s_name_is_shown(shell: InteractiveShell) -> None:
+    with pytest.raises(PacketError, match="there is no such file") as caught:
+        shell.run_line_magic("bpf", "-r \x1b[2Jx.pcap icmp")
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(shell: InteractiveShell, tmp_path: Path) -> None:
+    path = tmp_path / "filter.txt"
+    path.write_text("icmp\n", encoding="utf-8-sig")
+    assert str(shell.run_line_magic("bpf", f"-F {path}")) == ICMP
+
+
+def test_an_open_comment_hides_no_braces(shell: InteractiveShell) -> None:
+    body = "/* {{1/0}} */ ret #{{7}} ; {{1/0}} */\n"
+    assert shell.run_cell_magic("bpf", "", body).program.insns[0].k == 7
+    with pytest.raises(AssemblyError):
+        shell.run_cell_magic("bpf", "", "/* {{7}}\n" * 30_000)
+
+
 def test_expressions_and_programs_come_from_files(shell: InteractiveShell, tmp_path: Path) -> None:
     (tmp_path / "f.txt").write_text("# pings\nicmp # and\n or arp\n")
     (tmp_path / "f.bpf").write_text(

@@ -237,6 +237,12 @@ def test_an_ending_without_a_form_is_refused_with_those_there_are(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["a\0.txt", "\ud800.txt"])
+def test_a_name_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BpfError, match="cannot write"):
+        Listing(Program.from_insns([(6, 0, 0, 0)])).save(tmp_path / name)
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BpfError, match="cannot write"):
         Listing(program()).save(tmp_path / "nowhere" / "x.txt")

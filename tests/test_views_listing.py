@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bpfnb.cbpf.checker import check, unsafe_reads
+from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.program import Program, SourceLine
 from bpfnb.cbpf.trace import trace
 from bpfnb.views.arcs import LANES, ROW, Arcs, jumps
@@ -92,6 +93,13 @@ def test_html_has_labels_source_lines_and_the_sentence_on_hover() -> None:
     html = Listing(program).html()
     assert "drop: 5" in html
     assert "end: accept the first 0 bytes, 0 rejects\nline 15: source 5" in html
+
+
+def test_no_control_character_of_a_program_reaches_its_html() -> None:
+    wild = "ret #0 ; \x1b[31m\x9b\ud800<b>"
+    html = Listing(Program((Insn(6, 0, 0, 0),), {"\x1b[2J": 0}, (SourceLine(1, wild),))).html()
+    assert all(char.isprintable() or char == "\n" for char in html)
+    assert "ret #0 ; \N{REPLACEMENT CHARACTER}[31m" in html
 
 
 def test_what_never_ran_is_dimmed() -> None:

@@ -15,11 +15,11 @@ from bpfnb.cbpf.constants import CONSTANTS
 from bpfnb.cbpf.insn import LIMITS, Insn
 from bpfnb.cbpf.operands import Blamed
 from bpfnb.cbpf.program import Program
-from bpfnb.cbpf.source import Source, did_you_mean, finished
+from bpfnb.cbpf.source import Source, blanked, finished
 
 __all__ = ["read_c"]
 
-C_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
+C_COMMENT = re.compile(r"/\*|//[^\n]*")
 C_ROW = re.compile(
     r"(?P<macro>BPF_STMT|BPF_JUMP)\s*\((?P<body>(?:[^()]|\([^()]*\))*)\)"
     r"|\{(?P<row>[^{}()]*(?:\([^(){}]*\)[^{}()]*)*)\}"
@@ -90,7 +90,7 @@ for _row in EXTENSIONS:
 
 def read_c(source: Source) -> Program:
     """C initialisers: { code, jt, jf, k }, { .code = … }, BPF_STMT and BPF_JUMP."""
-    clean = C_COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), source.text)
+    clean = blanked(source.text, C_COMMENT)
     insns = []
     for match in C_ROW.finditer(clean):
         group = "body" if match["macro"] else "row"
@@ -167,9 +167,8 @@ def c_word(source: Source, word: str, offset: int) -> int:
         return source.number(re.sub(r"(?<=[0-9a-fA-F])[uUlL]+$", "", word), offset)
     if word in C_NAMES:
         return C_NAMES[word]
-    cure = (
-        did_you_mean(word, [name.lower() for name in C_NAMES]).replace("did you mean ", "").upper()
-    )
+    cure = source.near(word, [name.lower() for name in C_NAMES])
+    cure = cure.replace("did you mean ", "").upper()
     source.blame(
         offset,
         len(word),

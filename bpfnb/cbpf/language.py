@@ -33,11 +33,11 @@ from bpfnb.cbpf.operands import (
     tokenize,
 )
 from bpfnb.cbpf.program import Program, SourceLine
-from bpfnb.cbpf.source import Source, did_you_mean
+from bpfnb.cbpf.source import Source, blanked
 
 __all__ = ["read_source"]
 
-COMMENT = re.compile(r"/\*.*?\*/|;[^\n]*|^[ \t]*#[^\n]*", re.S | re.M)
+COMMENT = re.compile(r"/\*|;[^\n]*|^[ \t]*#[^\n]*", re.M)
 
 
 @dataclass
@@ -49,14 +49,9 @@ class Statement:
     targets: tuple[tuple[str, Token], ...] = ()  # ("jt" | "jf" | "ja", where to)
 
 
-def without_comments(text: str) -> str:
-    """The text with comments blanked, so that every column stays where it was."""
-    return COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
-
-
 def lines_of_tokens(source: Source) -> list[list[Token]]:
     """The tokens of each line."""
-    clean = without_comments(source.text).split("\n")
+    clean = blanked(source.text, COMMENT).split("\n")
     return [tokenize(line, start) for start, line in zip(source.starts, clean, strict=False)]
 
 
@@ -114,7 +109,7 @@ def statement(reader: Reader) -> Statement:
     if reader.mnemonic == ".insn":
         return raw_insn(reader, mnemonic)
     if reader.mnemonic not in MNEMONICS:
-        hint = did_you_mean(mnemonic.text, MNEMONICS)
+        hint = reader.source.near(mnemonic.text, MNEMONICS)
         if mnemonic.text.startswith("/"):
             hint = "comments start with ; or #, or stand in /* */"
         raise reader.fail(
@@ -170,7 +165,7 @@ def resolve(source: Source, each: Statement, pc: int, labels: dict[str, int]) ->
     insn = each.insn
     for name, token in each.targets:
         if token.kind != "skip" and token.text not in labels:
-            hint = did_you_mean(token.text, labels) or f"put {token.text}: before an instruction"
+            hint = source.near(token.text, labels) or f"put {token.text}: before an instruction"
             source.blame(
                 token.offset,
                 len(token.text),

@@ -32,7 +32,7 @@ NUMBERS = re.compile(r"0[xX][0-9a-fA-F]+|\d+")
 MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("ss", re.compile(r"bpf filter \(\d+\):")),
     ("tcpdump", re.compile(r"^[ \t]*+\(\d+\)\s", re.M)),
-    ("c", re.compile(r"\{[^{}]*,[^{}]*\}|BPF_(STMT|JUMP)\s*\(")),
+    ("c", re.compile(r"\{[^{},]*+,[^{}]*+\}|BPF_(STMT|JUMP)\s*\(")),
     ("xt_bpf", re.compile(r"\A\s*['\"]?\d+,\s*\d+ \d+ \d+ \d+")),
     ("decimal", re.compile(r"^[ \t]*+\d++[ \t]*+\n[ \t]*+\d++ \d++ \d++ \d++[ \t]*+$", re.M)),
 )
@@ -91,6 +91,10 @@ def listed_insn(source: Source, match: re.Match[str], start: int, pc: int) -> In
         target = source.number(words, place)
         return Insn(0x05, 0, 0, (target - pc - 1) & 0xFFFFFFFF)
     operand = reader.operand()
+    if operand.targets:
+        raise reader.fail(
+            operand.targets[0], "no target stands here", "targets of a listing: jt N  jf N"
+        )
     reader.rest()
     if match["jt"] is not None:
         forms = {Form.IMM: Form.IMM_TARGETS, Form.X: Form.X_TARGETS}

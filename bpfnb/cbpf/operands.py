@@ -17,7 +17,7 @@ from bpfnb.cbpf.ancillary import BY_NAME as EXTENSION_NAMES
 from bpfnb.cbpf.constants import CONSTANTS
 from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.opcodes import OPCODES, RET_X, Form, Opcode, find
-from bpfnb.cbpf.source import Source, did_you_mean
+from bpfnb.cbpf.source import Source
 
 __all__ = [
     "MNEMONICS",
@@ -37,7 +37,7 @@ MNEMONICS = tuple(dict.fromkeys([row.mnemonic for row in OPCODES] + list(ALIASES
 LENGTH_NAMES = ("len", "pktlen")
 
 TOKEN = re.compile(
-    r"(?P<quad>\d+\.\d+\.\d+\.\d+)"
+    r"(?P<quad>[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+)"
     r"|(?P<number>0[xX][0-9a-fA-F]\w*|0[bB][01]\w*|[0-9]\w*)"
     r"|(?P<word>[A-Za-z_.][\w.]*)"
     r"|(?P<sign>[][()#%,:&*+-])"
@@ -116,7 +116,7 @@ class Reader:
         if token.kind == "number":
             return self.source.number(token.text, token.offset)
         if token.kind == "quad":
-            octets = [int(part) for part in token.text.split(".")]
+            octets = [int(part) if len(part) < 4 else 256 for part in token.text.split(".")]
             if max(octets) > 255:
                 raise self.fail(token, f"{token.text} is no IPv4 address", "each part is 0–255")
             return int.from_bytes(octets, "big")
@@ -127,7 +127,7 @@ class Reader:
             if token.text
             else "a number is missing"
         )
-        hint = did_you_mean(token.text, [name.lower() for name in CONSTANTS]).upper()
+        hint = self.source.near(token.text, [name.lower() for name in CONSTANTS]).upper()
         hint = hint.replace("DID YOU MEAN", "did you mean")
         raise self.fail(token, shown, "numbers are decimal, 0x…, 0b… or octal", hint)
 
@@ -226,7 +226,7 @@ class Reader:
                 forms_rule(self.mnemonic),
                 f"a constant is written #{token.text}, a packet offset [{token.text}]",
             )
-        hint = did_you_mean(token.text, [*LENGTH_NAMES, *EXTENSION_NAMES])
+        hint = self.source.near(token.text, [*LENGTH_NAMES, *EXTENSION_NAMES])
         raise self.fail(token, f"{token.text!r} is no operand", forms_rule(self.mnemonic), hint)
 
     def targets(self) -> tuple[Token, ...]:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import bisect
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.program import Program, SourceLine
-from bpfnb.errors import AssemblyError, Problem
+from bpfnb.errors import MOST_SHOWN, AssemblyError, Problem
 
-__all__ = ["Source", "did_you_mean", "finished"]
-
-NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|0[bB][01]+|[0-9]+)")
+__all__ = ["Source", "blanked", "did_you_mean", "finished"]
 
 
 class Source:
@@ -49,6 +47,10 @@ class Source:
             ordered = sorted(self.problems, key=lambda each: (each.line, each.column))
             raise AssemblyError(tuple(ordered))
 
+    def near(self, word: str, known: Iterable[str]) -> str:
+        """A cure as of `did_you_mean`, for as many problems as a message shows."""
+        return did_you_mean(word, known) if len(self.problems) < MOST_SHOWN else ""
+
     def number(self, word: str, offset: int, limit: int = 0xFFFFFFFF) -> int:
         """The value of a number in any base, wrapped to 32 bits; 0 when blamed.
 
@@ -78,6 +80,30 @@ class Source:
             )
             return 0
         return value & 0xFFFFFFFF
+
+
+def comments(text: str, mark: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """Where each comment starts and ends; `mark` matches `/*` or a whole other comment.
+
+    A `/*` that nothing closes is none.
+    """
+    at, last = 0, text.rfind("*/")
+    while found := mark.search(text, at):
+        start, at = found.span()
+        if found[0] == "/*":
+            if at > last:
+                continue
+            at = text.index("*/", at) + 2
+        yield start, at
+
+
+def blanked(text: str, mark: re.Pattern[str]) -> str:
+    """The text with its comments blanked, so that every column stays where it was."""
+    parts, at = [], 0
+    for start, end in comments(text, mark):
+        parts += [text[at:start], re.sub(r"[^\n]", " ", text[start:end])]
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -244,7 +244,10 @@ def notes(options: Options) -> tuple[str, ...]:
     """What a reader must be told beside the views."""
     if not options.ignored:
         return ()
-    return (f"ignored, as nothing is captured or printed here: {', '.join(options.ignored)}",)
+    from bpfnb.errors import brief
+
+    ignored = ", ".join(map(brief, options.ignored))
+    return (f"ignored, as nothing is captured or printed here: {ignored}",)
 
 
 def keep(shell: InteractiveShell, options: Options, result: Result) -> None:

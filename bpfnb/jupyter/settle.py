@@ -16,11 +16,13 @@ from IPython.core.error import UsageError
 
 from bpfnb.cbpf.asm import READERS
 from bpfnb.cbpf.checker import RULES
+from bpfnb.errors import brief
 from bpfnb.jupyter.options import MAXIMUM_SNAPLEN, OPTIONS, VIEWS, Given, Options, Takes, nearest
 
 __all__ = ["settle"]
 
 NEED_PACKETS = ("verdicts", "trace", "log")  # views of a run
+MOST_DIGITS = 20  # of a number on a magic's line
 DUMPS = ("listing", "c", "decimal")  # what -d, -dd and -ddd show
 
 
@@ -90,17 +92,24 @@ def backends(given: Given) -> dict[str, Any]:
 def trace_number(given: Given) -> dict[str, Any]:
     """--trace[=N]: N counts from 1."""
     text = given.value or "1"
-    if not text.isdecimal() or int(text) == 0:
-        raise UsageError(f"--trace={text}: packets count from 1, as in --trace=2")
+    if not text.isdecimal() or len(text) > MOST_DIGITS or int(text) == 0:
+        raise UsageError(f"--trace={brief(text)}: packets count from 1, as in --trace=2")
     return {"trace": int(text)}
 
 
 def snaplen(given: Given) -> dict[str, Any]:
     """-s: 0 to 262144, as tcpdump has it."""
     text = given.value
-    if not text.isdecimal() or int(text) > MAXIMUM_SNAPLEN:
-        raise UsageError(f"-s {text}: a snapshot length is a number, 0–{MAXIMUM_SNAPLEN}")
+    if not text.isdecimal() or len(text) > MOST_DIGITS or int(text) > MAXIMUM_SNAPLEN:
+        raise UsageError(f"-s {brief(text)}: a snapshot length is a number, 0–{MAXIMUM_SNAPLEN}")
     return {"snaplen": int(text) or MAXIMUM_SNAPLEN}
+
+
+def packets(given: Given) -> dict[str, Any]:
+    """-p: any text; what it means is seen when it is used."""
+    if not given.value.strip():
+        raise UsageError("-p wants a value: packets, or a capture file")
+    return {"packets": given.value, "packets_quoted": given.quoted}
 
 
 def one_of(known: Sequence[str], what: str) -> Callable[[Given], dict[str, Any]]:
@@ -117,8 +126,10 @@ def one_of(known: Sequence[str], what: str) -> Callable[[Given], dict[str, Any]]
 
 def variable(given: Given) -> dict[str, Any]:
     """-o and --program: a name that Python takes."""
-    if not given.value.isidentifier() or iskeyword(given.value):
-        raise UsageError(f"{given.option.flags[-1]} {given.value}: this is no name for a variable")
+    name = given.value
+    taken = name == "get_ipython" or (name.startswith("__") and name.endswith("__"))
+    if not name.isidentifier() or iskeyword(name) or taken:
+        raise UsageError(f"{given.option.flags[-1]} {brief(name)}: this is no name for a variable")
     return {given.option.name: given.value}
 
 
@@ -129,7 +140,7 @@ def plain(given: Given) -> dict[str, Any]:
 
 SETTERS: dict[str, Callable[[Given], dict[str, Any]]] = {
     **{row.name: plain for row in OPTIONS if row.name not in ("dump", "show", "cfg")},
-    "packets": lambda given: {"packets": given.value, "packets_quoted": given.quoted},
+    "packets": packets,
     "on": backends,
     "trace": trace_number,
     "unoptimized": lambda given: {"optimize": False},

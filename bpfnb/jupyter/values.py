@@ -32,10 +32,10 @@ CAPTURES = (".pcap", ".pcapng", ".gz")
 NO_WORD = re.compile(r"[()\[\]{}'\",=]")
 # A row in braces whose first field is a number or a name of linux/filter.h: C, not ours.
 C_ARRAY = re.compile(
-    r"\{\s*(?:0[xX][0-9a-fA-F]+|\d+|\.code\s*=[^,{}]*|BPF_[\w\s|+]*)\s*,|\bBPF_(?:STMT|JUMP)\s*\("
+    r"\{\s*+(?:0[xX][0-9a-fA-F]++|\d++|\.code\s*+=[^,{}]*+|BPF_[\w\s|+]*+)\s*+,|\bBPF_(?:STMT|JUMP)\s*\("
 )
 
-COMMENT_OR_BRACES = re.compile(r"/\*.*?\*/|;[^\n]*|^[ \t]*#[^\n]*|\{\{", re.S | re.M)
+COMMENT_OR_BRACES = re.compile(r"/\*|;[^\n]*|^[ \t]*#[^\n]*|\{\{", re.M)
 # How a program's first line can begin, and no expression does.
 PROGRAM = re.compile(r"\(\d+\)\s|\{|\d+\s*(?:,|\n)|[A-Za-z_]\w*\s*:(?!:)|BPF_|\.insn|bpf filter")
 COMMENTS = re.compile(r"(?:\s|/\*.*?\*/|[;#][^\n]*)*", re.S)
@@ -89,7 +89,7 @@ def fill(body: str, namespace: dict[str, Any]) -> str:
     if "{{" not in body or C_ARRAY.search(body):
         return body
     parts: list[str] = []
-    at = 0
+    at, last = 0, body.rfind("*/")
     while found := COMMENT_OR_BRACES.search(body, at):
         start = end = found.end()
         if found.group() == "{{":
@@ -101,6 +101,8 @@ def fill(body: str, namespace: dict[str, Any]) -> str:
             parts += [body[at : start - 2], written(body[start:end], namespace, place)]
             at = end + 2
         else:
+            if found.group() == "/*" and start <= last:  # one that nothing closes is no comment
+                end = body.index("*/", start) + 2
             parts.append(body[at:end])
             at = end
     return "".join([*parts, body[at:]])
@@ -138,7 +140,7 @@ def looks_assembled(text: str) -> bool:
 def read_text(path: str) -> str:
     """The text of a file that -F names."""
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
+        return Path(path).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise BpfError(f"-F {path}: cannot be read: {reason}") from error

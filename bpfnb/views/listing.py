@@ -18,7 +18,7 @@ from html import escape
 from bpfnb.cbpf.checker import UnsafeRead
 from bpfnb.cbpf.disasm import line, sentence, transfer
 from bpfnb.cbpf.program import Program
-from bpfnb.errors import Fault
+from bpfnb.errors import Fault, brief, showable
 from bpfnb.views import style
 from bpfnb.views.arcs import ROW, Arcs
 from bpfnb.views.view import View
@@ -146,7 +146,7 @@ class Listing(View):
         hint = sentence(insn, pc)
         if pc < len(self.program.lines):
             source = self.program.lines[pc]
-            hint += f"\nline {source.number}: {source.text.strip()}"
+            hint += f"\nline {source.number}: {showable(source.text.strip())}"
         shown = f"(000) {line(insn, pc)}".expandtabs()[6:].rstrip()
         shown = f"{shown:<40}" if self.has_jumps else f"{shown:<24}"
         meaning = escape(transfer(insn, pc), quote=False)
@@ -205,7 +205,7 @@ def labels(program: Program) -> dict[int, str]:
     """Labels by the pc they stand before; several joined by a comma."""
     found: dict[int, list[str]] = {}
     for name, pc in program.labels.items():
-        found.setdefault(pc, []).append(name)
+        found.setdefault(pc, []).append(brief(name))
     return {pc: ", ".join(names) + ":" for pc, names in found.items()}
 
 

@@ -88,8 +88,9 @@ class View(ABC):
             )
         try:
             write_whole(target, form())
-        except OSError as error:
-            raise BpfError(f"cannot write {target}: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:  # ValueError: a name no file can have
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise BpfError(f"cannot write {target}: {reason or error}") from error
         return target
 
 
