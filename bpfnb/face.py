@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from bpfnb.packets.packet import Packet
     from bpfnb.views.cfg import Graph
+    from bpfnb.views.conformance import Conformance
     from bpfnb.views.listing import Listing
     from bpfnb.views.trace import TraceLog, TraceTable
 
-__all__ = ["Program", "Trace", "assemble", "compile_filter"]
+__all__ = ["Program", "Trace", "assemble", "compile_filter", "conformance"]
 
 UNCHECKED_BUDGET = 100_000  # steps an unchecked program may take on one packet
 
@@ -141,11 +142,12 @@ class Program(program.Program):
         return machine.run(self, one.data, one.wirelen, one.ancillary, budget)
 
     def run_many(
-        self, packets: Any, backend: str = "auto", check: bool = True
+        self, packets: Any, backend: str = "auto", check: bool = True, jobs: int = 1
     ) -> npt.NDArray[np.uint32]:
         """Run on many packets: a numpy array of uint32, one ret a packet.
 
-        "auto" takes the fastest backend that is installed.
+        "auto" takes the quickest backend for so many.  `jobs` threads share the
+        work on native.
         """
         from bpfnb import backends
         from bpfnb.packets import source
@@ -154,14 +156,14 @@ class Program(program.Program):
         batch.require_linktype(self.linktype)
         if check:
             checker.require(self)
-        return backends.run_many(self, batch, backend, None if check else UNCHECKED_BUDGET)
+        return backends.run_many(self, batch, backend, None if check else UNCHECKED_BUDGET, jobs)
 
-    def filter(self, packets: Any, backend: str = "auto", check: bool = True) -> Any:
+    def filter(self, packets: Any, backend: str = "auto", check: bool = True, jobs: int = 1) -> Any:
         """The accepted packets, in the type given."""
         from bpfnb.packets import source
 
         batch = source.packets(packets, linktype=self.linktype)
-        return batch.select(self.run_many(batch, backend, check) != 0)
+        return batch.select(self.run_many(batch, backend, check, jobs) != 0)
 
     def trace(
         self,
@@ -232,3 +234,16 @@ def compile_filter(
     return Program.of(
         pcap.compile_filter(expression, linktype, snaplen, optimize, netmask, library)
     )
+
+
+def conformance() -> Conformance:
+    """Ask every machine here the same questions: where classic BPF is not one language.
+
+    Ours, the running kernel's and each libpcap that can be loaded, live, in processes
+    of their own; it takes a few seconds.  Shown as a table; `rows`, `differences`,
+    `names` and `missing` are its data.
+    """
+    from bpfnb.backends.conformance import conform
+    from bpfnb.views.conformance import Conformance
+
+    return Conformance(conform())

@@ -55,7 +55,7 @@ def test_no_packets_give_no_rets(name: str) -> None:
 def test_a_wrong_name_is_met_with_the_right_one() -> None:
     with pytest.raises(BpfError, match="did you mean linux"):
         backends.get("linx")
-    with pytest.raises(BpfError, match="there are interp, linux"):
+    with pytest.raises(BpfError, match="there are interp, pygen, native, libpcap, linux"):
         backends.get("solaris")
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from IPython.core.error import UsageError
 
+from bpfnb.backends import NAMES
 from bpfnb.jupyter.grammar import BY_FLAG, FOREIGN, end_of_value, parse
 from bpfnb.jupyter.options import OPTIONS, Options, Takes
 from bpfnb.jupyter.values import is_file, looks_assembled
@@ -78,7 +79,7 @@ LINES: list[tuple[str, Fields, str]] = [
     # our own options
     ("--on linux -p p ip", {"on": ("linux",), "packets": "p"}, "ip"),
     ("--on=interp,linux -p p ip", {"on": ("interp", "linux"), "packets": "p"}, "ip"),
-    ("--on all -p p ip", {"on": ("interp", "linux"), "packets": "p"}, "ip"),
+    ("--on all -p p ip", {"on": NAMES, "packets": "p"}, "ip"),
     ("--show cfg,listing ip", {"show": ("cfg", "listing")}, "ip"),
     ("--show asm --show paper ip", {"show": ("asm", "paper")}, "ip"),
     ("--cfg ip", {"show": ("cfg",)}, "ip"),

@@ -94,7 +94,7 @@ def test_the_metadata_say_licence_python_and_extras(wheel: Path) -> None:
     metadata = Parser().parsestr(archive.read(name).decode())
     assert metadata["License-Expression"] == "BSD-3-Clause"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert metadata.get_all("Provides-Extra") == ["course", "test"]
+    assert metadata.get_all("Provides-Extra") == ["course", "native", "test"]
     assert len(metadata.get_all("Project-URL") or []) == 1
 
 

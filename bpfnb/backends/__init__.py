@@ -1,11 +1,13 @@
 """Ways to run one program on many packets: one protocol, a registry by name.
 
-    interp   our machine, the reference
-    linux    the running kernel
+    interp    our machine, the reference
+    pygen     the program as a Python function
+    native    the program as this processor's instructions
+    libpcap   pcap's own evaluator
+    linux     the running kernel
 
 Each backend is a module with a `run_many`; it is imported when it is first
-asked for.  Left out: checking programs, which callers do first, and the fast
-backends of a later issue.
+asked for.  Left out: checking programs, which callers do first.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
+from bpfnb import jit
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import BpfError
 
@@ -26,10 +29,12 @@ if TYPE_CHECKING:
 
     Rets = npt.NDArray[np.uint32]
 
-__all__ = ["NAMES", "Backend", "first_difference", "get", "run_many"]
+__all__ = ["NAMES", "Backend", "first_difference", "get", "quickest", "run_many"]
 
-NAMES: tuple[str, ...] = ("interp", "linux")
-AUTO = "interp"  # the fastest backend that is installed
+NAMES: tuple[str, ...] = ("interp", "pygen", "native", "libpcap", "linux")
+# Packets from which compiling for the processor is time well spent
+MANY = 50_000  # for any program,
+EACH = 500  # and more for each instruction
 
 
 class Backend(Protocol):
@@ -45,25 +50,52 @@ class Backend(Protocol):
 
 
 def get(name: str) -> Backend:
-    """Find a backend by name; "auto" is the fastest one installed.
+    """Find a backend by name.
 
     >>> get("interp").__name__
     'bpfnb.backends.interp'
     """
-    if name == "auto":
-        name = AUTO
     if name not in NAMES:
         near = get_close_matches(name, NAMES, 1)
-        cure = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}"
+        cure = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}, and auto"
         raise BpfError(f"there is no backend {name!r}", cure)
     return cast(Backend, import_module(f"bpfnb.backends.{name}"))
 
 
+def quickest(program: Program, packets: int, budget: int | None = None) -> str:
+    """The backend that is soonest done with so many packets, compiling included.
+
+    Unchecked programs, which have a budget, run on interp alone.
+
+    >>> tiny = Program.from_insns([(6, 0, 0, 1)])
+    >>> quickest(tiny, 100), quickest(tiny, 100, budget=1000)
+    ('pygen', 'interp')
+    """
+    if budget is not None:
+        return "interp"
+    return "native" if packets >= MANY + EACH * len(program) and jit.works() else "pygen"
+
+
 def run_many(
-    program: Program, batch: PacketBatch, backend: str = "auto", budget: int | None = None
+    program: Program,
+    batch: PacketBatch,
+    backend: str = "auto",
+    budget: int | None = None,
+    jobs: int = 1,
 ) -> Rets:
-    """Run a program on each packet of a batch, on the backend of that name."""
-    return get(backend).run_many(program, batch, budget)
+    """Run a program on each packet of a batch, on the backend of that name.
+
+    "auto" is the quickest one.  `jobs` threads share the work on native; the
+    other backends hold Python's lock and take one.
+    """
+    if jobs < 1:
+        raise BpfError(f"jobs is {jobs}; it counts threads, from 1")
+    name = quickest(program, len(batch), budget) if backend == "auto" else backend
+    if name == "native" and jobs > 1:
+        from bpfnb.backends import native
+
+        return native.run_many(program, batch, budget, jobs)
+    return get(name).run_many(program, batch, budget)
 
 
 def first_difference(rets: Mapping[str, Rets]) -> int | None:

@@ -38,7 +38,7 @@ def length(program: Program) -> Iterator[Fault]:
         yield Fault(
             "length",
             MAXINSNS,
-            f"{len(program)} instructions; the kernel takes at most {MAXINSNS}",
+            f"{counted(len(program))}; the kernel takes at most {MAXINSNS}",
             "split the filter, or test a range where you now test each value",
         )
 
@@ -95,6 +95,11 @@ def scratch_index(program: Program) -> Iterator[Fault]:
             )
 
 
+def counted(number: int) -> str:
+    """So many instructions, in words."""
+    return f"{number} instruction{'' if number == 1 else 's'}"
+
+
 def jump_target(program: Program) -> Iterator[Fault]:
     """Both targets of a test, and that of ja, lie inside the program."""
     last = len(program) - 1
@@ -111,7 +116,7 @@ def jump_target(program: Program) -> Iterator[Fault]:
                 yield Fault(
                     "jump_target",
                     pc,
-                    f"{way} goes backwards, by {(1 << 32) - offset} instructions"
+                    f"{way} goes backwards, by {counted((1 << 32) - offset)}"
                     if backward
                     else f"{way} goes to {pc + 1 + offset}; the last instruction is {last}",
                     "jumps only go forward: this is what makes every filter end"
@@ -242,9 +247,7 @@ def loose_target(program: Program) -> Iterator[Fault]:
         ways = [insn.k] if insn.code & 0xF0 == 0 else [insn.jt, insn.jf]
         for offset in ways:
             if (pc + 1 + offset) & 0xFFFFFFFF >= size:
-                yield Fault(
-                    "jump_target", pc, f"a jump leaves the program's {size} instructions", ""
-                )
+                yield Fault("jump_target", pc, f"a jump leaves the program of {counted(size)}", "")
 
 
 def not_empty(program: Program) -> Iterator[Fault]:

@@ -22,19 +22,22 @@ from bpfnb.cbpf.source import Source, finished
 __all__ = ["READERS", "guess"]
 
 CHATTER = re.compile(r"\s*($|[$#>] |tcpdump:|warning:)", re.I)
-NUMBERED = r"\s*+\((?P<pc>\d{1,9})\)\s++(?P<mnemonic>\S++)"
-TARGETS = r"\s++jt\s++(?P<jt>\d{1,9})\s++jf\s++(?P<jf>\d{1,9})"
+NUMBERED = r"\s*+\((?P<pc>[0-9]{1,9})\)\s++(?P<mnemonic>\S++)"
+TARGETS = r"\s++jt\s++(?P<jt>[0-9]{1,9})\s++jf\s++(?P<jf>[0-9]{1,9})"
 LISTED_TEST = re.compile(NUMBERED + r"(?P<operand>(?:.*\S)?)" + TARGETS)
 LISTED = re.compile(NUMBERED + r"(?P<operand>.*)(?P<jt>(?!))?(?P<jf>(?!))?")  # no targets
 ROW = re.compile(r"\S+")
-SS = re.compile(r"bpf filter \((\d+)\):(?:\s*(?:0[xX][0-9a-fA-F]+|\d+)(?=[\s,]|\Z),?)*")
-NUMBERS = re.compile(r"0[xX][0-9a-fA-F]+|\d+")
+SS = re.compile(r"bpf filter \(([0-9]+)\):(?:\s*(?:0[xX][0-9a-fA-F]+|[0-9]+)(?=[\s,]|\Z),?)*")
+NUMBERS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("ss", re.compile(r"bpf filter \(\d+\):")),
-    ("tcpdump", re.compile(r"^[ \t]*+\(\d+\)\s", re.M)),
+    ("ss", re.compile(r"bpf filter \([0-9]+\):")),
+    ("tcpdump", re.compile(r"^[ \t]*+\([0-9]+\)\s", re.M)),
     ("c", re.compile(r"\{[^{},]*+,[^{}]*+\}|BPF_(STMT|JUMP)\s*\(")),
-    ("xt_bpf", re.compile(r"\A\s*['\"]?\d+,\s*\d+ \d+ \d+ \d+")),
-    ("decimal", re.compile(r"^[ \t]*+\d++[ \t]*+\n[ \t]*+\d++ \d++ \d++ \d++[ \t]*+$", re.M)),
+    ("xt_bpf", re.compile(r"\A\s*['\"]?[0-9]+,\s*[0-9]+ [0-9]+ [0-9]+ [0-9]+")),
+    (
+        "decimal",
+        re.compile(r"^[ \t]*+[0-9]++[ \t]*+\n[ \t]*+(?:[0-9]++ ){3}[0-9]++[ \t]*+$", re.M),
+    ),
 )
 
 

@@ -1,8 +1,13 @@
-"""The reference interpreter: what each instruction does, once.
+"""The reference interpreter: what each instruction does, as one switch.
 
-`step(state, insn, packet)` gives the state after one instruction; `run` does
-that until the program ends, on registers that it may change.  Both use the
-same one-line operations below, so that what you step through is what runs.
+`advance` fetches, decodes and executes.  `run` lets it go to the end, `step`
+stops it after one instruction, `follow` notes the pcs: what you step through
+is what runs.
+
+The switch is written for speed: instructions are bare tuples, and the opcodes
+that filters execute most come first.  Its loads take bytes that are in the
+packet; a load that does not fit falls through to the last branches, for Linux's
+notes (`linux_loads`) and the end of the packet.
 
 Arithmetic is exact in 32 bits.  A load past the end, a division by X = 0 and
 an extension that lacks its device end the program.  Left out: refusing bad
@@ -14,22 +19,25 @@ Linux does (shifts by X use X & 31; X + k wraps), checked against the kernel.
 Legend: A accumulator, X index register, M scratch memory, pc program counter
 (always of the *next* instruction while one executes), P the packet.
 """
+# ruff: noqa: SIM300  A and X are registers, no constants to be compared with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from struct import Struct
+from typing import Protocol
 
-from bpfnb.cbpf.ancillary import BY_K, LL_OFF, NET_OFF, UNIX_SOCKET, Ancillary
-from bpfnb.cbpf.insn import Insn
-from bpfnb.cbpf.opcodes import MEMWORDS, OPCODES, Form, Opcode
-from bpfnb.cbpf.payload import find_attribute, find_nested_attribute, payload_offset
-from bpfnb.cbpf.program import Program
+from bpfnb.cbpf.ancillary import BY_K
+from bpfnb.cbpf.linux_loads import Notes, extension, far_load
+from bpfnb.cbpf.opcodes import BY_NAME, MEMWORDS, OPCODES, Form
+from bpfnb.cbpf.program import Program, Row
 from bpfnb.errors import BpfError
 
-__all__ = ["PacketView", "State", "run", "step"]
+__all__ = ["State", "follow", "run", "step"]
 
 MASK = 0xFFFFFFFF
+ONCE = (None,)  # steps for one turn of the loop
 
 
 @dataclass(frozen=True)
@@ -47,322 +55,297 @@ class State:
     ret: int | None = None
 
 
-@dataclass
-class PacketView:
-    """A packet as the machine sees it: the bytes captured and the notes.
-
-    `reads` collects (offset, size) of each packet load, `missed` the one that
-    lay past the end.
-    """
-
-    data: bytes
-    wirelen: int
-    ancillary: Ancillary
-    reads: list[tuple[int, int]] = field(default_factory=list)
-    missed: tuple[int, int] | None = None
-
-    @classmethod
-    def of(
-        cls, data: bytes, wirelen: int | None = None, ancillary: Ancillary | None = None
-    ) -> PacketView:
-        """Fill in what was not given: wire length as captured, no device."""
-        length = len(data) if wirelen is None else wirelen
-        return cls(data, length, UNIX_SOCKET if ancillary is None else ancillary)
-
-    def load(self, k: int, size: int) -> int:
-        """Read `size` bytes at `k` in network order; end the program past the end.
-
-        >>> arp = bytes.fromhex("ffffffffffff 001122334455 0806")
-        >>> hex(PacketView.of(arp).load(12, 2))
-        '0x806'
-        """
-        start = k if k < 0x80000000 else self.negative(k)
-        if start is None or start < 0 or start + size > len(self.data):
-            self.missed = (k, size)
-            raise Ended(0)
-        self.reads.append((start, size))
-        return int.from_bytes(self.data[start : start + size], "big")
-
-    def negative(self, k: int) -> int | None:
-        """Turn an offset from the network or link header into one from the start."""
-        if k >= NET_OFF:
-            return self.ancillary.net_offset + k - NET_OFF
-        if k >= LL_OFF and self.ancillary.link_offset is not None:
-            return self.ancillary.link_offset + k - LL_OFF
-        return None
+def codes(form: Form, *mnemonics: str) -> tuple[int, ...]:
+    """The opcodes of mnemonics with one operand form, from the one table."""
+    return tuple(BY_NAME[mnemonic, form].code for mnemonic in mnemonics)
 
 
-class Ended(Exception):  # noqa: N818  an end of the program is no error
-    """Control flow of the machine: the program has ended with `ret`."""
+LD_ABS, LDH_ABS, LDB_ABS = codes(Form.ABS, "ld", "ldh", "ldb")
+LD_IND, LDH_IND, LDB_IND = codes(Form.IND, "ld", "ldh", "ldb")
+LDXB_MSH, *_ = codes(Form.MSH, "ldxb")
+LD_IMM, LDX_IMM, AND_K, RET_K = codes(Form.IMM, "ld", "ldx", "and", "ret")
+LD_LEN, LDX_LEN = codes(Form.LEN, "ld", "ldx")
+LD_MEM, LDX_MEM, ST, STX = codes(Form.MEM, "ld", "ldx", "st", "stx")
+JEQ_K, JGT_K, JGE_K, JSET_K = codes(Form.IMM_TARGETS, "jeq", "jgt", "jge", "jset")
+JEQ_X, JGT_X, JGE_X, JSET_X = codes(Form.X_TARGETS, "jeq", "jgt", "jge", "jset")
+JA, *_ = codes(Form.TARGET, "ja")
+NEG, TAX, TXA = codes(Form.NONE, "neg", "tax", "txa")
+RET_A, *_ = codes(Form.A, "ret")
 
-    def __init__(self, ret: int) -> None:
-        super().__init__(ret)
-        self.ret = ret
-
-
-class Registers:
-    """The machine while it runs: the same names as `State`, but changeable."""
-
-    __slots__ = ("A", "M", "X", "pc")
-
-    def __init__(self, state: State) -> None:
-        self.pc, self.A, self.X, self.M = state.pc, state.A, state.X, list(state.M)
-
-
-Operation = Callable[[Registers, Insn, PacketView], None]
-
-
-def packet_load(row: Opcode) -> Operation:
-    """ld, ldh, ldb, ldxb: everything that reads P."""
-    size = row.size
-
-    def absolute(r: Registers, i: Insn, p: PacketView) -> None:
-        # A <- P[k:size], or what the extension k reads
-        r.A = extension(i.k, r, p) if i.k in BY_K else p.load(i.k, size)
-
-    def indirect(r: Registers, i: Insn, p: PacketView) -> None:
-        # A <- P[X+k:size]
-        r.A = p.load((r.X + i.k) & MASK, size)
-
-    def header_length(r: Registers, i: Insn, p: PacketView) -> None:
-        # X <- 4*(P[k:1]&0xf)
-        r.X = 4 * (p.load(i.k, 1) & 0xF)
-
-    return {Form.ABS: absolute, Form.IND: indirect, Form.MSH: header_length}[row.form]
-
-
-def plain_load(row: Opcode) -> Operation:
-    """ld and ldx of what is not in the packet."""
-
-    def value(r: Registers, i: Insn, p: PacketView) -> int:
-        if row.form is Form.MEM:
-            return r.M[scratch(i.k)]
-        return i.k if row.form is Form.IMM else p.wirelen & MASK
-
-    def into_a(r: Registers, i: Insn, p: PacketView) -> None:
-        # A <- k, len or M[k]
-        r.A = value(r, i, p)
-
-    def into_x(r: Registers, i: Insn, p: PacketView) -> None:
-        # X <- k, len or M[k]
-        r.X = value(r, i, p)
-
-    return into_a if row.mnemonic == "ld" else into_x
-
-
-def scratch(k: int) -> int:
-    """The index `k` of a scratch word; an unchecked program may go astray here."""
-    if k >= MEMWORDS:
-        raise BpfError(f"M[{k}] does not exist: there are {MEMWORDS} scratch words, 0–15")
-    return k
-
-
-def store_a(r: Registers, i: Insn, p: PacketView) -> None:
-    # M[k] <- A
-    r.M[scratch(i.k)] = r.A
-
-
-def store_x(r: Registers, i: Insn, p: PacketView) -> None:
-    # M[k] <- X
-    r.M[scratch(i.k)] = r.X
-
-
-def divide(a: int, v: int) -> int:
-    """A / v, ending the program with 0 when v is 0."""
-    if v == 0:
-        raise Ended(0)
-    return a // v
-
-
-def modulo(a: int, v: int) -> int:
-    """A % v, ending the program with 0 when v is 0."""
-    if v == 0:
-        raise Ended(0)
-    return a % v
-
-
-ARITHMETIC: dict[str, Callable[[int, int], int]] = {
+INDIRECT = {LD_IND, LDH_IND, LDB_IND}
+SIZES = {row.code: row.size for row in OPCODES if row.size}  # bytes that packet loads read
+OPERATIONS: dict[str, Callable[[int, int], int]] = {
     "add": lambda a, v: a + v & MASK,
     "sub": lambda a, v: a - v & MASK,
     "mul": lambda a, v: a * v & MASK,
-    "div": divide,
-    "mod": modulo,
+    "div": lambda a, v: a // v,
+    "mod": lambda a, v: a % v,
     "and": lambda a, v: a & v,
     "or": lambda a, v: a | v,
     "xor": lambda a, v: a ^ v,
     "lsh": lambda a, v: a << (v & 31) & MASK,
     "rsh": lambda a, v: a >> (v & 31),
 }
-TESTS: dict[str, Callable[[int, int], bool]] = {
-    "jeq": lambda a, v: a == v,
-    "jgt": lambda a, v: a > v,
-    "jge": lambda a, v: a >= v,
-    "jset": lambda a, v: a & v != 0,
-}
+WITH_K = dict(zip(codes(Form.IMM, *OPERATIONS), OPERATIONS.values(), strict=True))
+WITH_X = dict(zip(codes(Form.X, *OPERATIONS), OPERATIONS.values(), strict=True))
+DIVISIONS = {*codes(Form.IMM, "div", "mod"), *codes(Form.X, "div", "mod")}
+
+word = Struct(">I").unpack_from  # P[k:4], as a tuple of one
 
 
-def arithmetic(row: Opcode) -> Operation:
-    """A <- A op k, or A op X."""
-    operate = ARITHMETIC[row.mnemonic]
+class Rows(Protocol):
+    """What instructions are fetched from: a program's rows, or `Watched` ones."""
 
-    def with_k(r: Registers, i: Insn, p: PacketView) -> None:
-        # A <- A op k
-        r.A = operate(r.A, i.k)
-
-    def with_x(r: Registers, i: Insn, p: PacketView) -> None:
-        # A <- A op X
-        r.A = operate(r.A, r.X)
-
-    return with_x if row.form is Form.X else with_k
+    def __getitem__(self, pc: int, /) -> Row: ...
+    def __len__(self) -> int: ...
 
 
-def conditional(row: Opcode) -> Operation:
-    """pc += (A test k) ? jt : jf, or with X."""
-    test = TESTS[row.mnemonic]
+def advance(  # noqa: C901, PLR0915  one branch an opcode: the switch is the machine
+    rows: Rows,
+    P: bytes,
+    wirelen: int,
+    notes: Notes,
+    pc: int,
+    A: int,
+    X: int,
+    M: dict[int, int],
+    steps: Iterable[object],
+) -> int | tuple[int, int, int]:
+    """Execute an instruction for each item of `steps`, unless the program ends before.
 
-    def with_k(r: Registers, i: Insn, p: PacketView) -> None:
-        # pc += (A test k) ? jt : jf
-        r.pc += i.jt if test(r.A, i.k) else i.jf
-
-    def with_x(r: Registers, i: Insn, p: PacketView) -> None:
-        # pc += (A test X) ? jt : jf
-        r.pc += i.jt if test(r.A, r.X) else i.jf
-
-    return with_x if row.form is Form.X_TARGETS else with_k
-
-
-def jump(r: Registers, i: Insn, p: PacketView) -> None:
-    # pc += k, in 32 bits: an unchecked program may jump backwards
-    r.pc = (r.pc + i.k) & MASK
-
-
-def negate(r: Registers, i: Insn, p: PacketView) -> None:
-    # A <- -A
-    r.A = -r.A & MASK
-
-
-def return_k(r: Registers, i: Insn, p: PacketView) -> None:
-    # return k
-    raise Ended(i.k)
-
-
-def return_a(r: Registers, i: Insn, p: PacketView) -> None:
-    # return A
-    raise Ended(r.A)
-
-
-def tax(r: Registers, i: Insn, p: PacketView) -> None:
-    # X <- A
-    r.X = r.A
-
-
-def txa(r: Registers, i: Insn, p: PacketView) -> None:
-    # A <- X
-    r.A = r.X
-
-
-ALONE: dict[tuple[str, Form], Operation] = {
-    ("st", Form.MEM): store_a,
-    ("stx", Form.MEM): store_x,
-    ("ja", Form.TARGET): jump,
-    ("neg", Form.NONE): negate,
-    ("ret", Form.IMM): return_k,
-    ("ret", Form.A): return_a,
-    ("tax", Form.NONE): tax,
-    ("txa", Form.NONE): txa,
-}
-
-
-def operation(row: Opcode) -> Operation:
-    """The operation of one row of the opcode table."""
-    if alone := ALONE.get((row.mnemonic, row.form)):
-        return alone
-    if row.size:
-        return packet_load(row)
-    if row.form.jumps:
-        return conditional(row)
-    return arithmetic(row) if row.mnemonic in ARITHMETIC else plain_load(row)
-
-
-OPERATIONS: dict[int, Operation] = {row.code: operation(row) for row in OPCODES}
-
-
-def extension(k: int, r: Registers, p: PacketView) -> int:
-    """What `ld [k]` reads when k is one of Linux's extensions."""
-    notes, name = p.ancillary, BY_K[k].name
-    if name in ("ifidx", "hatype"):
-        note = notes.ifindex if name == "ifidx" else notes.hatype
-        if note is None:
-            raise Ended(r.A)
-        return note & MASK
-    special: dict[str, Callable[[], int]] = {
-        "nla": lambda: find_attribute(p.data, r.A, r.X),
-        "nlan": lambda: find_nested_attribute(p.data, r.A, r.X),
-        "alu_xor_x": lambda: r.A ^ r.X,
-        "poff": lambda: payload_offset(p.data, notes.proto, notes.net_offset, notes.vlan_present),
-        "rand": notes.random,
-        "type": lambda: notes.pkttype,
-        "vlan_avail": lambda: notes.vlan_present,
-    }
-    value = special[name]() if name in special else getattr(notes, name)
-    return int(value) & MASK
-
-
-def execute(r: Registers, insns: Sequence[Insn], packet: PacketView) -> None:
-    """Fetch, move pc on, operate.  An end raises `Ended`."""
-    if r.pc >= len(insns):
-        raise BpfError(
-            f"the program ran past its end: pc is {r.pc}, the last instruction {len(insns) - 1}",
-            "end every path with a ret",
-        )
-    insn = insns[r.pc]
-    operate = OPERATIONS.get(insn.code)
-    if operate is None:
-        raise BpfError(f"({r.pc:03d}) no machine runs opcode {insn.code:#04x}")
-    r.pc += 1
-    operate(r, insn, packet)
-
-
-def step(state: State, insns: Sequence[Insn], packet: PacketView) -> State:
-    """The state after the instruction at `state.pc`."""
-    if state.ret is not None:
-        return state
-    r = Registers(state)
+    The result is ret when it ended, else the registers (pc, A, X).  M holds the
+    words that were stored, the others are 0; it is changed in place.  An
+    instruction that ends the program changes nothing.
+    """
+    caplen = len(P)
     try:
-        execute(r, insns, packet)
-    except Ended as end:
-        return State(state.pc, r.A, r.X, tuple(r.M), end.ret)
-    return State(r.pc, r.A, r.X, tuple(r.M))
+        for _ in steps:
+            code, jt, jf, k = rows[pc]
+            pc += 1
+            if code == JEQ_K:
+                # pc += (A == k) ? jt : jf
+                pc += jt if A == k else jf
+            elif code == LDH_ABS and k + 2 <= caplen:
+                # A <- P[k:2]
+                A = P[k] << 8 | P[k + 1]
+            elif code == RET_K:
+                # return k
+                return k
+            elif code == LDB_ABS and k < caplen:
+                # A <- P[k:1]
+                A = P[k]
+            elif code == LD_ABS and k + 4 <= caplen:
+                # A <- P[k:4]
+                (A,) = word(P, k)
+            elif code == LDH_IND and X + k + 2 <= caplen:
+                # A <- P[X+k:2]
+                A = P[X + k] << 8 | P[X + k + 1]
+            elif code == JSET_K:
+                # pc += (A & k) ? jt : jf
+                pc += jt if A & k else jf
+            elif code == LDXB_MSH and k < caplen:
+                # X <- 4*(P[k:1]&0xf)
+                X = 4 * (P[k] & 0xF)
+            elif code == AND_K:
+                # A <- A & k
+                A = A & k
+            elif code == JGT_K:
+                # pc += (A > k) ? jt : jf
+                pc += jt if A > k else jf
+            elif code == JGE_K:
+                # pc += (A >= k) ? jt : jf
+                pc += jt if A >= k else jf
+            elif code == LDB_IND and X + k < caplen:
+                # A <- P[X+k:1]
+                A = P[X + k]
+            elif code == LD_IND and X + k + 4 <= caplen:
+                # A <- P[X+k:4]
+                (A,) = word(P, X + k)
+            elif code in WITH_K and (k or code not in DIVISIONS):
+                # A <- A op k
+                A = WITH_K[code](A, k)
+            elif code in WITH_X and (X or code not in DIVISIONS):
+                # A <- A op X
+                A = WITH_X[code](A, X)
+            elif code == LD_MEM and k < MEMWORDS:
+                # A <- M[k]
+                A = M.get(k, 0)
+            elif code == LDX_MEM and k < MEMWORDS:
+                # X <- M[k]
+                X = M.get(k, 0)
+            elif code == ST and k < MEMWORDS:
+                # M[k] <- A
+                M[k] = A
+            elif code == STX and k < MEMWORDS:
+                # M[k] <- X
+                M[k] = X
+            elif code == TAX:
+                # X <- A
+                X = A
+            elif code == TXA:
+                # A <- X
+                A = X
+            elif code == LD_IMM:
+                # A <- k
+                A = k
+            elif code == LDX_IMM:
+                # X <- k
+                X = k
+            elif code == LD_LEN:
+                # A <- len
+                A = wirelen & MASK
+            elif code == LDX_LEN:
+                # X <- len
+                X = wirelen & MASK
+            elif code == RET_A:
+                # return A
+                return A
+            elif code == JA:
+                # pc += k, in 32 bits: an unchecked program may jump backwards
+                pc = pc + k & MASK
+            elif code == JEQ_X:
+                # pc += (A == X) ? jt : jf
+                pc += jt if A == X else jf
+            elif code == JGT_X:
+                # pc += (A > X) ? jt : jf
+                pc += jt if A > X else jf
+            elif code == JGE_X:
+                # pc += (A >= X) ? jt : jf
+                pc += jt if A >= X else jf
+            elif code == JSET_X:
+                # pc += (A & X) ? jt : jf
+                pc += jt if A & X else jf
+            elif code == NEG:
+                # A <- -A
+                A = -A & MASK
+            elif code in DIVISIONS:
+                # by 0: return 0
+                return 0
+            elif k in BY_K and code in (LD_ABS, LDH_ABS, LDB_ABS):
+                # A <- what the extension k reads; without a device: return A
+                read = extension(k, A, X, P, notes)
+                if read is None:
+                    return A
+                A = read
+            elif code in SIZES:
+                # A or X <- P[k:size] counted from a header; past the end: return 0
+                at = X + k & MASK if code in INDIRECT else k
+                read = far_load(at, SIZES[code], P, notes)
+                if read is None:
+                    return 0
+                if code == LDXB_MSH:
+                    X = 4 * (read & 0xF)
+                else:
+                    A = read
+            else:
+                raise astray(pc - 1, code, k)
+    except IndexError:  # from rows[pc]; asking before each fetch would take longer
+        if pc < len(rows):
+            raise
+        raise past_end(pc, len(rows)) from None
+    return pc, A, X
 
 
 def run(
     program: Program,
     data: bytes,
     wirelen: int | None = None,
-    ancillary: Ancillary | None = None,
+    ancillary: Notes = None,
     budget: int | None = None,
 ) -> int:
     """Run a program on the bytes of one packet: ret, 0 <= ret < 2**32.
 
-    `wirelen` is what `len` gives (as captured when None).  `budget` bounds the
-    steps of a program that was not checked; beyond it a BpfError is raised.
+    `wirelen` is what `len` gives (as captured when None).  `ancillary` may be a
+    function: it is called when an instruction reads the notes, and not before.
+    `budget` bounds the steps of a program that was not checked; beyond it a
+    BpfError is raised.
 
     >>> run(Program.from_insns([(0x80, 0, 0, 0), (0x16, 0, 0, 0)]), b"seven b")
     7
     """
-    insns = program.insns
-    packet = PacketView.of(data, wirelen, ancillary)
-    r = Registers(State())
-    left = len(insns) if budget is None else budget
-    try:
-        while left > 0:
-            execute(r, insns, packet)
-            left -= 1
-    except Ended as end:
-        return end.ret
-    raise out_of_steps(len(insns) if budget is None else budget)
+    rows = program.rows
+    # a checked program takes at most one step for each of its instructions
+    steps = rows if budget is None else range(budget)
+    length = len(data) if wirelen is None else wirelen
+    end = advance(rows, data, length, ancillary, 0, 0, 0, {}, steps)
+    if isinstance(end, int):
+        return end
+    raise out_of_steps(len(steps))
+
+
+def step(
+    state: State,
+    program: Program,
+    data: bytes,
+    wirelen: int | None = None,
+    ancillary: Notes = None,
+) -> State:
+    """The state after the instruction at `state.pc`.
+
+    >>> step(State(A=1), Program.from_insns([(0x04, 0, 0, 2)]), b"").A
+    3
+    """
+    if state.ret is not None:
+        return state
+    length = len(data) if wirelen is None else wirelen
+    M = dict(enumerate(state.M))
+    end = advance(program.rows, data, length, ancillary, state.pc, state.A, state.X, M, ONCE)
+    return replace(state, ret=end) if isinstance(end, int) else State(*end, tuple(M.values()))
+
+
+class Watched:
+    """Rows that note in `path` the pc of each instruction fetched."""
+
+    __slots__ = ("path", "rows")
+
+    def __init__(self, rows: tuple[Row, ...]) -> None:
+        self.rows = rows
+        self.path: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, pc: int) -> Row:
+        self.path.append(pc)
+        return self.rows[pc]
+
+
+def follow(
+    program: Program,
+    data: bytes,
+    wirelen: int | None = None,
+    ancillary: Notes = None,
+    budget: int | None = None,
+) -> tuple[list[int], int]:
+    """Run like `run`: the pcs executed, in order, and ret.
+
+    >>> follow(Program.from_insns([(0x15, 1, 0, 0), (6, 0, 0, 0), (6, 0, 0, 5)]), b"")
+    ([0, 2], 5)
+    """
+    watched = Watched(program.rows)
+    steps = program.rows if budget is None else range(budget)
+    length = len(data) if wirelen is None else wirelen
+    end = advance(watched, data, length, ancillary, 0, 0, 0, {}, steps)
+    if isinstance(end, int):
+        return watched.path, end
+    raise out_of_steps(len(steps))
 
 
 def out_of_steps(budget: int) -> BpfError:
     """The error of a program that did not end in time."""
     return BpfError(f"the program did not end within {budget} steps; it may loop")
+
+
+def past_end(pc: int, size: int) -> BpfError:
+    """The error of a program of `size` instructions that has none at pc."""
+    return BpfError(
+        f"the program ran past its end: pc is {pc}, the last instruction {size - 1}",
+        "end every path with a ret",
+    )
+
+
+def astray(pc: int, code: int, k: int) -> BpfError:
+    """The error of an instruction that a checker refuses: its opcode, or its M[k]."""
+    if code in (LD_MEM, LDX_MEM, ST, STX):
+        return BpfError(f"M[{k}] does not exist: there are {MEMWORDS} scratch words, 0–15")
+    return BpfError(f"({pc:03d}) no machine runs opcode {code:#04x}")

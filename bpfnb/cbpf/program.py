@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 from bpfnb.cbpf.insn import Insn, pack, unpack
 
-__all__ = ["Program", "SourceLine"]
+__all__ = ["Program", "Row", "SourceLine"]
+
+Row = tuple[int, int, int, int]  # (code, jt, jf, k)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Program:
     def from_bytes(cls, data: bytes, linktype: int | None = None) -> Self:
         """Make a program from `struct sock_filter[]`."""
         return cls(unpack(data), linktype=linktype)
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The instructions as bare tuples, which Python takes apart quicker; made once."""
+        return tuple((code, jt, jf, k) for code, jt, jf, k in self.insns)
 
     def __len__(self) -> int:
         return len(self.insns)

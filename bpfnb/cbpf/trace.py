@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bpfnb.cbpf.ancillary import Ancillary
+from bpfnb.cbpf.ancillary import BY_K
 from bpfnb.cbpf.insn import Insn
-from bpfnb.cbpf.machine import PacketView, State, out_of_steps, step
+from bpfnb.cbpf.linux_loads import Notes, place
+from bpfnb.cbpf.machine import MASK, State, out_of_steps, step
+from bpfnb.cbpf.opcodes import BY_CODE, Form
 from bpfnb.cbpf.program import Program
 
 __all__ = ["Read", "Step", "Trace", "trace"]
@@ -65,7 +67,7 @@ def trace(
     program: Program,
     data: bytes,
     wirelen: int | None = None,
-    ancillary: Ancillary | None = None,
+    ancillary: Notes = None,
     budget: int | None = None,
 ) -> Trace:
     """Run like `machine.run`, keeping each step.
@@ -74,17 +76,32 @@ def trace(
     5
     """
     insns = program.insns
-    packet = PacketView.of(data, wirelen, ancillary)
+    length = len(data) if wirelen is None else wirelen
     limit = len(insns) if budget is None else budget
     steps: list[Step] = []
     state = State()
     while state.ret is None:
         if len(steps) >= limit:
             raise out_of_steps(limit)
-        packet.reads.clear()
-        after = step(state, insns, packet)
-        reads = tuple(Read(*span) for span in packet.reads)
-        missed = Read(*packet.missed) if packet.missed else None
-        steps.append(Step(len(steps), state, insns[state.pc], after, reads, missed))
+        after = step(state, program, data, length, ancillary)
+        insn = insns[state.pc]
+        reads, missed = packet_reads(insn, state.X, data, ancillary)
+        steps.append(Step(len(steps), state, insn, after, reads, missed))
         state = after
-    return Trace(program, data, packet.wirelen, tuple(steps), state.ret)
+    return Trace(program, data, length, tuple(steps), state.ret)
+
+
+def packet_reads(
+    insn: Insn, X: int, data: bytes, notes: Notes
+) -> tuple[tuple[Read, ...], Read | None]:
+    """The packet bytes that an instruction reads, and the load that lies past the end.
+
+    >>> packet_reads(Insn(0x48, 0, 0, 14), 20, bytes(60), None)
+    ((Read(offset=34, size=2),), None)
+    """
+    row = BY_CODE[insn.code]
+    if not row.size or (row.form is Form.ABS and insn.k in BY_K):
+        return (), None
+    k = X + insn.k & MASK if row.form is Form.IND else insn.k
+    start = place(k, row.size, data, notes)
+    return ((), Read(k, row.size)) if start is None else ((Read(start, row.size),), None)

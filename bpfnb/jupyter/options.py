@@ -15,6 +15,7 @@ from typing import Any
 
 from IPython.core.magic_arguments import argument
 
+from bpfnb.backends import NAMES
 from bpfnb.cbpf.asm import READERS
 from bpfnb.cbpf.checker import RULES
 from bpfnb.cbpf.disasm import DIALECTS
@@ -31,7 +32,7 @@ __all__ = [
     "nearest",
 ]
 
-VIEWS = ("listing", "verdicts", "cfg", "trace", "log", *DIALECTS)
+VIEWS = ("listing", "verdicts", "cfg", "trace", "log", "native", *DIALECTS)
 MAXIMUM_SNAPLEN = 262144  # tcpdump's; -s 0 means this
 
 
@@ -80,8 +81,8 @@ OPTIONS: tuple[Option, ...] = (
         "on",
         "--on",
         "BACKENDS",
-        "where to run: interp (default), linux, several with commas between, or all; the verdicts "
-        "then stand side by side",
+        f"where to run: {', '.join(NAMES)} (default {NAMES[0]}), several with commas between, or "
+        "all; the verdicts then stand side by side",
     ),
     word(
         "show",
@@ -101,7 +102,8 @@ OPTIONS: tuple[Option, ...] = (
     flag(
         "time",
         "--time",
-        "also show ns per packet on each backend: the median of several runs, and their spread",
+        "also show ns per packet on each backend: the median of several runs, their spread, and "
+        "the ratio to libpcap",
     ),
     flag("dump", "-d", "the listing (default); -dd: rows of C; -ddd: decimal numbers"),
     flag("unoptimized", "-O", "compile without libpcap's optimiser"),

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, overload
 
 from bpfnb.backends import run_many
-from bpfnb.cbpf.machine import Ended, PacketView, Registers, State, execute, out_of_steps
+from bpfnb.cbpf import machine
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import Trace, trace
 from bpfnb.errors import UnavailableError
@@ -129,18 +129,7 @@ class Walk:
 
 def follow(program: Program, packet: Packet, budget: int | None) -> tuple[list[int], int]:
     """Run on one packet: the pcs in order, and ret.  A trace without its states."""
-    insns = program.insns
-    view = PacketView.of(packet.data, packet.wirelen, packet.ancillary)
-    r = Registers(State())
-    path: list[int] = []
-    limit = len(insns) if budget is None else budget
-    try:
-        while len(path) < limit:
-            path.append(r.pc)
-            execute(r, insns, view)
-    except Ended as end:
-        return path, end.ret
-    raise out_of_steps(limit)
+    return machine.follow(program, packet.data, packet.wirelen, lambda: packet.ancillary, budget)
 
 
 def progress(batch: PacketBatch) -> Iterator[tuple[int, Packet]]:

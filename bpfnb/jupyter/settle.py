@@ -14,6 +14,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
+from bpfnb.backends import NAMES
 from bpfnb.cbpf.asm import READERS
 from bpfnb.cbpf.checker import RULES
 from bpfnb.errors import brief
@@ -83,8 +84,6 @@ def names(given: Given, known: Sequence[str], what: str) -> list[str]:
 
 def backends(given: Given) -> dict[str, Any]:
     """--on: names of backends, each once; all is all of them."""
-    from bpfnb.backends import NAMES
-
     chosen = names(given, (*NAMES, "all"), "backend")
     return {"on": tuple(NAMES) if "all" in chosen else tuple(dict.fromkeys(chosen))}
 

@@ -18,6 +18,7 @@ from html import escape
 
 from bpfnb.backends import run_many
 from bpfnb.cbpf.program import Program
+from bpfnb.errors import UnavailableError
 from bpfnb.packets.packet import PacketBatch
 from bpfnb.views import style
 from bpfnb.views.view import View
@@ -27,6 +28,9 @@ __all__ = ["Timing", "Timings", "measure"]
 RUNS = 7
 RUN_SECONDS = 0.05  # a run repeats the batch until it takes this long
 ALL_SECONDS = 10.0  # after this no further run is started
+LEAST = 1000  # packets in a call: beside them the call itself counts for little
+YARDSTICK = "libpcap"  # the backend that the others are compared with
+FEW = 100  # ns below which a decimal counts
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,15 @@ class Timing:
 
 @dataclass(frozen=True)
 class Timings(View):
-    """ns per packet on each backend.
+    """ns per packet on each backend, and how each compares with libpcap.
 
     >>> print(Timings((Timing("interp", (5100.0, 5000.0, 5400.0)),), 100))
     ns per packet over 100 packets: median of 3 runs (fastest – slowest)
       interp  5,100  (5,000 – 5,400)
+    >>> print(Timings((Timing("native", (4.0,)), Timing("libpcap", (48.0,))), 9).text())
+    ns per packet over 9 packets: median of 1 run (fastest – slowest)
+      native    4.0  (4.0 – 4.0)    12× as fast as libpcap
+      libpcap  48.0  (48.0 – 48.0)
     """
 
     timings: tuple[Timing, ...]
@@ -59,15 +67,18 @@ class Timings(View):
         runs = sorted({len(each.runs) for each in self.timings})
         shown = " or ".join(str(each) for each in runs)
         over = style.plural(self.packets, "packet")
-        return f"ns per packet over {over}: median of {shown} runs (fastest – slowest)"
+        said = "run" if runs == [1] else "runs"
+        return f"ns per packet over {over}: median of {shown} {said} (fastest – slowest)"
 
-    def cells(self) -> list[tuple[str, str, str]]:
-        """A row a backend: name, median, spread."""
+    def cells(self) -> list[tuple[str, str, str, str]]:
+        """A row a backend: name, median, spread, comparison with libpcap."""
+        yardstick = next((e.median for e in self.timings if e.backend == YARDSTICK), None)
         return [
             (
                 each.backend,
-                f"{each.median:,.0f}",
-                f"({min(each.runs):,.0f} – {max(each.runs):,.0f})",
+                number(each.median),
+                f"({number(min(each.runs))} – {number(max(each.runs))})",
+                compared(each, yardstick),
             )
             for each in self.timings
         ]
@@ -75,30 +86,87 @@ class Timings(View):
     def text(self) -> str:
         """The headline, and a line a backend."""
         rows = self.cells()
-        name, median = (max(len(row[at]) for row in rows) for at in (0, 1))
-        lines = [f"  {row[0]:<{name}}  {row[1]:>{median}}  {row[2]}" for row in rows]
+        name, median, spread = (max(len(row[at]) for row in rows) for at in (0, 1, 2))
+        lines = [
+            f"  {row[0]:<{name}}  {row[1]:>{median}}  {row[2]:<{spread}}  {row[3]}".rstrip()
+            for row in rows
+        ]
         return "\n".join([self.headline(), *lines])
 
     def html(self) -> str:
         """The same as a table."""
         rows = [
             style.row(
-                [style.cell(row[0]), style.cell(row[1], "right"), style.cell(style.muted(row[2]))]
+                [
+                    style.cell(row[0]),
+                    style.cell(row[1], "right"),
+                    style.cell(style.muted(row[2])),
+                    style.cell(style.plain(row[3])),
+                ]
             )
             for row in ([escape(each) for each in cells] for cells in self.cells())
         ]
         return style.scroll(style.caption(escape(self.headline())) + style.table(rows, "backend"))
 
 
+def number(ns: float) -> str:
+    """Nanoseconds, with a decimal where they are few.
+
+    >>> number(4.23), number(5100.4)
+    ('4.2', '5,100')
+    """
+    return f"{ns:,.1f}" if ns < FEW else f"{ns:,.0f}"
+
+
+def compared(timing: Timing, yardstick: float | None) -> str:
+    """How fast a backend is beside libpcap, in words; nothing for libpcap itself."""
+    if yardstick is None or timing.backend == YARDSTICK:
+        return ""
+    times = yardstick / timing.median
+    if times >= 1:
+        return f"{factor(times)} as fast as libpcap"
+    return f"takes {factor(1 / times)} libpcap's time"
+
+
+def factor(times: float) -> str:
+    """A ratio to two digits or so.
+
+    >>> factor(1.26), factor(12.6), factor(1260)
+    ('1.3×', '13×', '1,260×')
+    """
+    return f"{times:.1f}×" if times < FEW / 10 else f"{times:,.0f}×"
+
+
 def measure(
     program: Program, batch: PacketBatch, names: Sequence[str], budget: int | None = None
 ) -> Timings:
-    """Time a program over a batch on each backend named."""
-    timings = [
-        Timing(name, time_runs(runner(program, batch, name, budget), max(len(batch), 1)))
-        for name in names
-    ]
+    """Time a program over a batch on each backend named, and on libpcap to compare with.
+
+    A small batch is handed over many times in one call, so that it is packets
+    that are timed and not calls.
+    """
+    many = repeated(batch)
+    timings = [timed(program, many, name, budget) for name in names]
+    if YARDSTICK not in names:
+        try:
+            timings.append(timed(program, many, YARDSTICK, budget))
+        except UnavailableError:
+            pass  # it cannot run this program: then there is no comparison
     return Timings(tuple(timings), len(batch))
+
+
+def repeated(batch: PacketBatch) -> PacketBatch:
+    """The packets over and over, until there are LEAST of them; the bytes are shared."""
+    import numpy as np
+
+    if not 0 < len(batch) < LEAST:
+        return batch
+    return batch.take(np.tile(np.arange(len(batch)), -(-LEAST // len(batch))))
+
+
+def timed(program: Program, batch: PacketBatch, name: str, budget: int | None) -> Timing:
+    """One backend's runs."""
+    return Timing(name, time_runs(runner(program, batch, name, budget), max(len(batch), 1)))
 
 
 def runner(

@@ -35,6 +35,7 @@ C_ARRAY = re.compile(
     r"\{\s*+(?:0[xX][0-9a-fA-F]++|\d++|\.code\s*+=[^,{}]*+|BPF_[\w\s|+]*+)\s*+,|\bBPF_(?:STMT|JUMP)\s*\("
 )
 
+WIDEST = 64  # bits of a number that is put into a program; what is wrong beyond 32 it says itself
 COMMENT_OR_BRACES = re.compile(r"/\*|;[^\n]*|^[ \t]*#[^\n]*|\{\{", re.M)
 # How a program's first line can begin, and no expression does.
 PROGRAM = re.compile(r"\(\d+\)\s|\{|\d+\s*(?:,|\n)|[A-Za-z_]\w*\s*:(?!:)|BPF_|\.insn|bpf filter")
@@ -117,12 +118,15 @@ def written(expression: str, namespace: dict[str, Any], place: str) -> str:
     if isinstance(value, (str, ipaddress.IPv4Address)):
         return str(value)
     try:
-        return str(operator.index(value))
+        number = operator.index(value)
     except TypeError:
         raise BpfError(
             f"{place}: {expression.strip()} is of type {type(value).__name__}",
             "a whole number, a str or an IPv4Address can be put into a program",
         ) from None
+    if number.bit_length() > WIDEST:
+        raise BpfError(f"{place}: a number of {number.bit_length()} bits", "k has 32 bits")
+    return str(number)
 
 
 def looks_assembled(text: str) -> bool:

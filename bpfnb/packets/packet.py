@@ -170,6 +170,11 @@ class PacketBatch(Sequence[Packet]):
         return self._columns
 
     @property
+    def notes(self) -> Sequence[Ancillary | None] | None:
+        """The kernel's notes that came with the packets; None: all are told from the bytes."""
+        return self._notes
+
+    @property
     def error(self) -> CaptureError | None:
         """What is wrong with the file behind the last packet; None: nothing."""
         return self._error

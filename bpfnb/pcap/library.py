@@ -26,10 +26,11 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from ctypes.util import find_library
 from functools import cache, cached_property
 from importlib.util import find_spec
+from itertools import repeat
 from pathlib import Path
 
 from bpfnb.cbpf.checker import check
@@ -37,7 +38,16 @@ from bpfnb.cbpf.opcodes import BY_CODE
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import CheckError, Fault, UnavailableError
 
-__all__ = ["CHOICE", "PLACES", "Library", "carried_path", "load", "system_path", "version"]
+__all__ = [
+    "CHOICE",
+    "PLACES",
+    "Evaluator",
+    "Library",
+    "carried_path",
+    "load",
+    "system_path",
+    "version",
+]
 
 CHOICE = "BPFNB_LIBPCAP"
 PLATFORMS = {
@@ -83,7 +93,11 @@ SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "pcap_close": (None, (ctypes.c_void_p,)),
     "bpf_image": (ctypes.c_char_p, (INSNS, ctypes.c_int)),
     "bpf_validate": (ctypes.c_int, (INSNS, ctypes.c_int)),
-    "bpf_filter": (ctypes.c_uint, (INSNS, ctypes.c_char_p, ctypes.c_uint, ctypes.c_uint)),
+    # The instructions and the packet by their addresses; a packet may be bytes, too.
+    "bpf_filter": (
+        ctypes.c_uint,
+        (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint),
+    ),
 }
 
 
@@ -145,23 +159,58 @@ class Library:
         """`bpf_validate`: libpcap's verdict on a program."""
         return bool(self._dll.bpf_validate(insns_of(program), len(program)))
 
-    def evaluate(self, program: Program, data: bytes, wirelen: int | None = None) -> int:
-        """`bpf_filter`: what libpcap's own machine returns for a packet.
+    def evaluator(self, program: Program, guarded: bool = True) -> Evaluator:
+        """`bpf_filter` for one program, held against the validator here and not again.
 
         That machine trusts its validator and aborts the whole process on an
-        opcode it does not know, so a program is held against both first, and
-        CheckError raised.  One that jumps backwards may never come back.  The
-        extensions are no part of this machine: their loads return 0.
+        opcode it does not know, so CheckError is raised for either.  Not
+        `guarded`, such an opcode is let through: in a process that may be lost.
         """
         if not self.validate(program):
             faults = check(program, rules="libpcap")
             raise CheckError(faults or (Fault("bpf_validate", 0, "refused"),), rules="libpcap")
-        for pc, insn in enumerate(program.insns):
-            if insn.code not in BY_CODE:
-                message = f"opcode {insn.code:#04x} would abort this process"
-                raise CheckError((Fault("known_opcode", pc, message),), rules="libpcap")
-        length = len(data) if wirelen is None else wirelen
-        return int(self._dll.bpf_filter(insns_of(program), data, length, len(data)))
+        if guarded:
+            for pc, insn in enumerate(program.insns):
+                if insn.code not in BY_CODE:
+                    message = f"opcode {insn.code:#04x} would abort this process"
+                    raise CheckError((Fault("known_opcode", pc, message),), rules="libpcap")
+        return Evaluator(self._dll.bpf_filter, program)
+
+    def evaluate(self, program: Program, data: bytes, wirelen: int | None = None) -> int:
+        """`bpf_filter`: what libpcap's own machine returns for a packet.
+
+        CheckError as in `evaluator`.  A program that jumps backwards may never
+        come back.  The extensions are no part of this machine: a load from one
+        lies far past the end and returns 0.
+        """
+        return self.evaluator(program).run(data, wirelen)
+
+
+class Evaluator:
+    """One program in libpcap's machine; `Library.evaluator` makes them.
+
+    It keeps the instructions where the machine reads them.
+    """
+
+    def __init__(self, function: Callable[..., int], program: Program) -> None:
+        self._kept = insns_of(program)
+        self._insns = ctypes.c_void_p(ctypes.addressof(self._kept))
+        self._function = function
+
+    def run(self, data: bytes, wirelen: int | None = None) -> int:
+        """The ret for one packet."""
+        return self._function(
+            self._insns, data, len(data) if wirelen is None else wirelen, len(data)
+        )
+
+    def run_at(
+        self, addresses: Iterable[int], wirelens: Iterable[int], caplens: Iterable[int]
+    ) -> Iterator[int]:
+        """The ret for each packet that lies in memory: its address and both lengths.
+
+        Nothing is checked here: `caplen` bytes must be there.
+        """
+        return map(self._function, repeat(self._insns), addresses, wirelens, caplens)
 
 
 def insns_of(program: Program) -> ctypes.Array[BpfInsn]:
