@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from bpfnb.packets.packet import Packet
     from bpfnb.views.cfg import Graph
+    from bpfnb.views.code import PythonCode
     from bpfnb.views.conformance import Conformance
     from bpfnb.views.listing import Listing
+    from bpfnb.views.native import NativeCode
     from bpfnb.views.trace import TraceLog, TraceTable
 
 __all__ = ["Program", "Trace", "assemble", "compile_filter", "conformance"]
@@ -192,6 +194,18 @@ class Program(program.Program):
         from bpfnb.views.cfg import Graph
 
         return Graph(self)
+
+    def native(self) -> NativeCode:
+        """LLVM's text and this processor's code beside the listing; needs llvmlite."""
+        from bpfnb.views.native import NativeCode
+
+        return NativeCode(self)
+
+    def pygen(self) -> PythonCode:
+        """The Python function that the backend pygen runs in the program's place."""
+        from bpfnb.views.code import PythonCode
+
+        return PythonCode(self)
 
     def save(self, path: str | Path) -> Path:
         """Save the listing as .txt or .html, the graph as .svg."""

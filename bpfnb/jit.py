@@ -29,7 +29,7 @@ LARGE = 200_000  # characters of text from which optimising well takes seconds
 class Code:
     """Functions made of one text.
 
-    `ir` is the optimised text, `assembly` the processor's instructions.
+    `ir` is the optimised text, `assembly` the processor's instructions, `size` their bytes.
     """
 
     def __init__(self, engine: Any, machine: Any, module: Any) -> None:
@@ -44,6 +44,12 @@ class Code:
     def assembly(self) -> str:
         """This processor's instructions."""
         return str(self._machine.emit_assembly(self._module))
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of the processor's instructions, without tables."""
+        made = require().ObjectFileRef.from_data(self._machine.emit_object(self._module))
+        return sum(int(each.size()) for each in made.sections() if each.is_text())
 
     def function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
         """A function of the text, of ctypes types; no argument is checked further."""

@@ -24,13 +24,13 @@ def pcap_header(order: str, magic: int, linktype: int = 1) -> bytes:
 def pcap(
     frames: Iterable[Frame], order: str = "<", magic: int = MAGIC_US, linktype: int = 1
 ) -> bytes:
-    data = pcap_header(order, magic, linktype)
+    parts = [pcap_header(order, magic, linktype)]
     for each in frames:
         seconds, rest = divmod(each.time_ns or 0, 10**9)
         fraction = rest if magic == MAGIC_NS else rest // 1000
-        data += struct.pack(f"{order}IIII", seconds, fraction, len(each.data), each.wirelen)
-        data += each.data
-    return data
+        parts.append(struct.pack(f"{order}IIII", seconds, fraction, len(each.data), each.wirelen))
+        parts.append(each.data)
+    return b"".join(parts)
 
 
 def padded(data: bytes) -> bytes:

@@ -54,6 +54,7 @@ def offered(shell: InteractiveShell, text: str) -> dict[str, str | None]:
         ("%bpf --on=interp,li|", {"libpcap": "backend", "linux": "backend"}),
         ("%bpf --show ver|", {"verdicts": "view"}),
         ("%bpf --show cfg,xt|", {"xt_bpf": "view"}),
+        ("%bpf --show native,py|", {"pygen": "view"}),
         ("%bpf -y LINUX_SLL2|", {"LINUX_SLL2": "link type"}),
         ("%bpf --rules lib|", {"libpcap": "rule set"}),
         ("%bpf --dialect dec|", {"decimal": "dialect"}),

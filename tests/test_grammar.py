@@ -82,6 +82,7 @@ LINES: list[tuple[str, Fields, str]] = [
     ("--on all -p p ip", {"on": NAMES, "packets": "p"}, "ip"),
     ("--show cfg,listing ip", {"show": ("cfg", "listing")}, "ip"),
     ("--show asm --show paper ip", {"show": ("asm", "paper")}, "ip"),
+    ("--show native,pygen ip", {"show": ("native", "pygen")}, "ip"),
     ("--cfg ip", {"show": ("cfg",)}, "ip"),
     ("-d --cfg ip", {"show": ("listing", "cfg")}, "ip"),
     ("--cfg --show cfg ip", {"show": ("cfg",)}, "ip"),

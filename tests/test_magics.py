@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from bpfnb.backends import NAMES
+from bpfnb.backends import MANY, NAMES
 from bpfnb.errors import (
     AssemblyError,
     BpfError,
@@ -260,6 +261,61 @@ def test_show_says_which_views_and_in_which_order(shell: InteractiveShell) -> No
     assert "<img" in graph._repr_html_()
 
 
+def test_native_and_pygen_show_what_the_program_becomes(shell: InteractiveShell) -> None:
+    result = run(shell, "%bpf --show native icmp")
+    shown = text(result)
+    assert shown.startswith("6 instructions of BPF, 30 of LLVM")
+    for line in ICMP.expandtabs().splitlines():
+        assert line in shown
+    assert shown == result.native.text() == result.program.native().text()
+    python = text(run(shell, "%bpf --show pygen icmp"))
+    assert python.startswith("def accepts(P, wirelen, notes):\n")
+    assert python == result.pygen.text() == result.program.pygen().text()
+    both = run(shell, "%%bpf --show native,pygen,listing\n ldb [0]\n ret a")
+    assert [type(part).__name__ for part in both.page.parts] == [
+        "NativeCode", "PythonCode", "Listing",
+    ]  # fmt: skip
+    assert "ldb" in both.html()
+    after = run(shell, "%bpf -p pkts --show verdicts,native icmp")
+    assert text(after) == f"{after.verdicts.text()}\n\n{shown}"
+
+
+def test_an_illegal_program_has_no_native_code_and_no_python(shell: InteractiveShell) -> None:
+    shown = text(run(shell, "%%bpf --show native,pygen\n ld M[3]\n ret a"))
+    verdict, native, python = shown.split("\n\n")
+    assert verdict == "✗ linux refuses this program: 1 fault"
+    assert native == (
+        "✗ no native code is made of a program that fails its check: linux finds 1 fault, "
+        "first scratch_written at (000)"
+    )
+    assert python == native.replace("native code", "Python")
+    assert run(shell, "%%bpf --rules libpcap --show native\n ld M[3]\n ret a").text() == native
+    unchecked = "%%bpf -p pkts --unchecked --show verdicts,native\n ld M[3]\n ret a"
+    assert text(run(shell, unchecked)).endswith(native)
+
+
+WITHOUT_LLVMLITE = """
+import sys
+sys.modules["llvmlite"] = None
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "bpfnb")
+result = shell.run_line_magic("bpf", "--show native,listing icmp")
+print(result)
+assert "pip install llvmlite" in result.html()
+"""
+
+
+def test_a_page_shows_its_other_views_where_llvmlite_is_missing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LLVMLITE], capture_output=True, text=True, check=True
+    )
+    said = [line for line in done.stdout.splitlines() if "llvmlite" in line]
+    assert len(said) == 1
+    assert "pip install llvmlite" in said[0]
+    assert done.stdout.endswith(f"\n\n{ICMP}\n")
+
+
 def test_pictures_and_pages_are_saved(shell: InteractiveShell, tmp_path: Path) -> None:
     result = run(shell, "%bpf -p pkts icmp")
     assert result.save(tmp_path / "x.svg").read_text().startswith("<svg")
@@ -498,7 +554,7 @@ def test_registering_again_changes_nothing(shell: InteractiveShell) -> None:
 
 
 def test_outputs_are_the_same_each_time(shell: InteractiveShell) -> None:
-    cell = "%bpf -p pkts --show verdicts,listing,cfg,trace,log,asm icmp"
+    cell = "%bpf -p pkts --show verdicts,listing,cfg,trace,log,asm,native,pygen icmp"
     first, second = run(shell, cell), run(shell, cell)
     assert first._repr_mimebundle_() == second._repr_mimebundle_()
 
@@ -520,17 +576,44 @@ def test_many_packets_keep_a_row_for_the_first_ones_only(shell: InteractiveShell
     assert "and 2,980 more packets" in text(result)
 
 
+def test_native_counts_what_many_packets_do(shell: InteractiveShell) -> None:
+    """So many that our machine does not walk them: the listing has native's counts."""
+    asked = f"-p [bytes(p) for p in pkts]*{MANY // 3 + 1}"
+    result = run(shell, f"%bpf {asked} --on native tcp port 80 or icmp")
+    walked = run(shell, f"%bpf {asked} --on interp tcp port 80 or icmp")
+    assert list(result.by_backend) == ["native"]
+    assert result.run.hits == walked.run.hits
+    assert (result.rets == walked.rets).all()
+    assert result.verdicts.rows == walked.verdicts.rows
+
+
 LAZY = """
 import sys
 from IPython.core.interactiveshell import InteractiveShell
 InteractiveShell.instance().run_line_magic("load_ext", "bpfnb")
-print([name for name in ("numpy", "scapy", "matplotlib", "libpcap", "tqdm") if name in sys.modules])
+heavy = ("numpy", "scapy", "matplotlib", "libpcap", "tqdm", "llvmlite")
+print([name for name in heavy if name in sys.modules])
+"""
+NOT_ASKED = """
+str(InteractiveShell.instance().run_line_magic("bpf", "--show listing,pygen icmp"))
+print("llvmlite" in sys.modules)
+str(InteractiveShell.instance().run_line_magic("bpf", "--show native icmp"))
+print("llvmlite" in sys.modules)
 """
 
 
 def test_loading_the_extension_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", LAZY], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(find_spec("llvmlite") is None, reason="native code needs llvmlite")
+def test_llvmlite_is_imported_when_native_is_asked_for() -> None:
+    script = LAZY + NOT_ASKED
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["[]", "False", "True"]
 
 
 def test_packets_of_link_type_0_are_not_taken_for_ethernet(shell: InteractiveShell) -> None:

@@ -18,8 +18,10 @@ from bpfnb.cbpf.trace import trace
 from bpfnb.errors import BpfError
 from bpfnb.views import style
 from bpfnb.views.cfg import Graph
+from bpfnb.views.code import PythonCode
 from bpfnb.views.hits import Hits
 from bpfnb.views.listing import Listing
+from bpfnb.views.native import NativeCode
 from bpfnb.views.page import Page
 from bpfnb.views.trace import TraceLog, TraceTable
 from bpfnb.views.verdicts import VerdictRow, Verdicts
@@ -35,10 +37,11 @@ TAGS = {
 }  # fmt: skip
 ATTRIBUTES = {"alt", "colspan", "height", "src", "style", "title", "width"}
 PROPERTIES = {
-    "background", "border", "border-bottom", "border-collapse", "border-left", "color", "cursor",
-    "display", "font-family", "font-size", "font-weight", "height", "line-height", "margin",
-    "margin-right", "max-height", "max-width", "opacity", "overflow-x", "overflow-y", "padding",
-    "table-layout", "text-align", "vertical-align", "white-space", "width",
+    "background", "border", "border-bottom", "border-collapse", "border-left", "border-top",
+    "color", "cursor", "display", "font-family", "font-size", "font-weight", "height",
+    "line-height", "margin", "margin-right", "max-height", "max-width", "opacity", "overflow-x",
+    "overflow-y", "padding", "padding-bottom", "padding-top", "table-layout", "text-align",
+    "vertical-align", "white-space", "width",
 }  # fmt: skip
 
 
@@ -90,13 +93,17 @@ def ping(length: int = 42) -> bytes:
     return frame[:length]
 
 
-def listing() -> Listing:
-    named = Program(
+def named() -> Program:
+    return Program(
         program().insns,
         labels={NASTY: 5},
         lines=tuple(SourceLine(at, f"{NASTY} {at}") for at in range(6)),
+        origin=NASTY,
     )
-    return Listing(named, hits=(3, 3, 2, 2, 1, 2), packets=3, notes={0: NASTY})
+
+
+def listing() -> Listing:
+    return Listing(named(), hits=(3, 3, 2, 2, 1, 2), packets=3, notes={0: NASTY})
 
 
 def faulty() -> Listing:
@@ -127,6 +134,12 @@ VIEWS: dict[str, Callable[[], View]] = {
     "graph too large": lambda: Graph(program(500)),
     "trace": lambda: TraceTable(trace(program(), ping()), NASTY),
     "trace log": lambda: TraceLog(trace(program(), ping(20)), NASTY),
+    "native": lambda: NativeCode(named()),
+    "long native": lambda: NativeCode(program(300)),
+    "native of what is not legal": lambda: NativeCode(Program(())),
+    "pygen": lambda: PythonCode(named()),
+    "long pygen": lambda: PythonCode(program(300)),
+    "pygen of what is not legal": lambda: PythonCode(Program(())),
     "page": lambda: Page((listing(), verdicts())),
 }
 
@@ -173,7 +186,7 @@ def test_what_comes_from_users_is_text_and_never_markup(make: Callable[[], View]
     assert not any(name.startswith("on") for _, name, _ in reader.attributes)
 
 
-@pytest.mark.parametrize("name", ["listing", "verdicts", "graph", "trace"])
+@pytest.mark.parametrize("name", ["listing", "verdicts", "graph", "trace", "native"])
 def test_what_comes_from_users_is_shown_as_they_wrote_it(name: str) -> None:
     assert NASTY in read(VIEWS[name]().html()).words
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Rets = npt.NDArray[np.uint32]
 
-__all__ = ["NAMES", "Backend", "first_difference", "get", "quickest", "run_many"]
+__all__ = ["MANY", "NAMES", "Backend", "first_difference", "get", "quickest", "run_many"]
 
 NAMES: tuple[str, ...] = ("interp", "pygen", "native", "libpcap", "linux")
 # Packets from which compiling for the processor is time well spent

@@ -14,6 +14,7 @@ from bpfnb.cbpf.ancillary import Ancillary, derive
 from bpfnb.cbpf.machine import run
 from bpfnb.cbpf.program import Program
 from bpfnb.packets.columns import UNKNOWN
+from bpfnb.progress import progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,15 +47,17 @@ def contents(batch: PacketBatch) -> Iterator[tuple[bytes, int, Callable[[], Anci
         return derive(data, linktype(columns, number)) if given is None else given
 
     columns, number = batch.columns, -1
-    for start in range(0, len(batch), PIECE):
-        piece = slice(start, start + PIECE)
-        buffer = batch.buffer  # asked for anew: a mapped file may have shrunk meanwhile
-        offsets, lengths = columns.offsets[piece].tolist(), columns.lengths[piece].tolist()
-        wirelens = columns.wirelens[piece].tolist()
-        for offset, length, wirelen in zip(offsets, lengths, wirelens, strict=True):
-            number += 1
-            data = buffer[offset : offset + length]
-            yield data, wirelen, notes
+    with progress(len(batch), "packets") as done:
+        for start in range(0, len(batch), PIECE):
+            piece = slice(start, start + PIECE)
+            buffer = batch.buffer  # asked for anew: a mapped file may have shrunk meanwhile
+            offsets, lengths = columns.offsets[piece].tolist(), columns.lengths[piece].tolist()
+            wirelens = columns.wirelens[piece].tolist()
+            for offset, length, wirelen in zip(offsets, lengths, wirelens, strict=True):
+                number += 1
+                data = buffer[offset : offset + length]
+                yield data, wirelen, notes
+            done(len(offsets))
 
 
 def linktype(columns: Columns, number: int) -> int | None:

@@ -21,6 +21,7 @@ from bpfnb.cbpf.opcodes import BY_CODE, Form
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import CheckError, PacketError, UnavailableError
 from bpfnb.pcap.library import Evaluator, load
+from bpfnb.progress import progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,9 +51,11 @@ def run_many(program: Program, batch: PacketBatch, budget: int | None = None) ->
     evaluator = prepared(program)
     size = len(batch)
     rets = np.empty(size, np.uint32)
-    for first in range(0, size, PIECE):
-        last = min(first + PIECE, size)
-        rets[first:last] = piece(evaluator, batch, first, last)
+    with progress(size, "packets") as done:
+        for first in range(0, size, PIECE):
+            last = min(first + PIECE, size)
+            rets[first:last] = piece(evaluator, batch, first, last)
+            done(last - first)
     return rets
 
 

@@ -21,6 +21,8 @@ from bpfnb.cbpf.opcodes import BY_CODE, Form
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import UnavailableError
 from bpfnb.linux.readout import rets
+from bpfnb.linux.sockfilter import SocketPair
+from bpfnb.progress import progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +47,7 @@ NOTES: dict[str, Callable[[Ancillary], object]] = {
     "the network header": lambda notes: notes.net_offset,
     "the link header": lambda notes: notes.link_offset,
 }
+PIECE = 4096  # packets whose bytes are copied at a time
 FICKLE = {"rand", "cpu"}
 
 
@@ -60,7 +63,14 @@ def run_many(
     if budget is not None:
         raise UnavailableError("linux runs no unchecked program: the kernel takes legal ones only")
     refuse_unlike(program, batch)
-    return np.array(rets(program, [packet.data for packet in batch]), np.uint32)
+    found = np.empty(len(batch), np.uint32)
+    with SocketPair() as pair, progress(len(batch), "packets") as done:
+        pair.attach(program)  # it must be legal, also where there is no packet
+        for first in range(0, len(batch), PIECE):
+            data = [packet.data for packet in batch[first : first + PIECE]]
+            found[first : first + PIECE] = rets(program, data, pair)
+            done(len(data))
+    return found
 
 
 def refuse_unlike(program: Program, batch: PacketBatch) -> None:

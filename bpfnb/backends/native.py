@@ -27,6 +27,7 @@ from bpfnb import jit
 from bpfnb.backends import facts, lowering
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import BpfError, PacketError, UnavailableError
+from bpfnb.progress import progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,17 +125,21 @@ class Work:
         step = max(1, min(PIECE, -(-size // len(threads))))
         # The threads take turns at one list's iterator, which hands out each piece once.
         todo = iter([(first, min(first + step, size)) for first in range(0, size, step)])
-        if len(threads) == 1:
-            self.pieces(todo, *threads[0])
-            return
-        with ThreadPoolExecutor(len(threads)) as pool:
-            for each in [pool.submit(self.pieces, todo, *extra) for extra in threads]:
-                each.result()
+        with progress(size, "packets") as done:
+            if len(threads) == 1:
+                self.pieces(todo, done, *threads[0])
+                return
+            with ThreadPoolExecutor(len(threads)) as pool:
+                for each in [pool.submit(self.pieces, todo, done, *extra) for extra in threads]:
+                    each.result()
 
-    def pieces(self, todo: Iterator[tuple[int, int]], *extra: int) -> None:
+    def pieces(
+        self, todo: Iterator[tuple[int, int]], done: Callable[[int], None], *extra: int
+    ) -> None:
         """Scan pieces until there are none left."""
         for first, last in todo:
             self.piece(first, last, *extra)
+            done(last - first)
 
     def piece(self, first: int, last: int, *extra: int) -> None:
         """Scan the packets first … last - 1."""

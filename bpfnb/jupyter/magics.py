@@ -51,6 +51,7 @@ Examples
     %bpf icmp                              what tcpdump -d icmp prints
     %bpf -dd -O tcp port 80                as rows of C, without the optimiser
     %bpf --cfg tcp[13] & 2 != 0            as a graph
+    %bpf --show native icmp                beside LLVM's and the processor's code
     %bpf -p pkts icmp                      run on the packets in pkts
     %bpf -p [IP()/TCP(dport=p) for p in (80, 81)] tcp port 80
     %bpf -p wire.pcap --trace=2 arp        each step on the second packet
@@ -66,7 +67,8 @@ Examples
 Options come first and are not abbreviated; all that is left is the
 expression, to the letter.  With packets the answer is a table of verdicts and
 the listing with hit counts.  The object returned has .program, .rets,
-.accepted, .traces, .verdicts, .listing, .graph and .save("x.svg").
+.accepted, .traces, .verdicts, .listing, .graph, .native, .pygen and
+.save("x.svg").
 """
 
 

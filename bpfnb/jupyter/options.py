@@ -32,7 +32,7 @@ __all__ = [
     "nearest",
 ]
 
-VIEWS = ("listing", "verdicts", "cfg", "trace", "log", "native", *DIALECTS)
+VIEWS = ("listing", "verdicts", "cfg", "trace", "log", "native", "pygen", *DIALECTS)
 MAXIMUM_SNAPLEN = 262144  # tcpdump's; -s 0 means this
 
 
@@ -88,7 +88,8 @@ OPTIONS: tuple[Option, ...] = (
         "show",
         "--show",
         "VIEWS",
-        f"what to show instead: any of {', '.join(VIEWS)}, with commas between",
+        f"what to show instead: any of {', '.join(VIEWS)}, with commas between; native is LLVM's "
+        "and this processor's code beside the listing, pygen the program as Python",
     ),
     flag("cfg", "--cfg", "short for --show cfg: the control flow graph"),
     Option(

@@ -19,7 +19,9 @@ from bpfnb.jupyter.runs import Run, Traces
 from bpfnb.jupyter.timing import Timings
 from bpfnb.views import style
 from bpfnb.views.cfg import Graph
+from bpfnb.views.code import PythonCode
 from bpfnb.views.listing import Listing
+from bpfnb.views.native import NativeCode
 from bpfnb.views.page import Page
 from bpfnb.views.trace import TraceLog, TraceTable
 from bpfnb.views.verdicts import Verdicts
@@ -159,6 +161,16 @@ class Result(Picture):
             return Graph(self.program)
         return Graph(self.program, self.run.hits, self.only_path)
 
+    @cached_property
+    def native(self) -> NativeCode:
+        """LLVM's text and this processor's code beside the listing."""
+        return NativeCode(self.program, self.rules)
+
+    @cached_property
+    def pygen(self) -> PythonCode:
+        """The program as the Python function that the backend pygen runs."""
+        return PythonCode(self.program, self.rules)
+
     @property
     def only_path(self) -> tuple[int, ...] | None:
         """The way a packet took, where there was one packet; else None."""
@@ -189,6 +201,8 @@ class Result(Picture):
             "cfg": lambda: self.graph,
             "trace": lambda: self.trace(self.packet),
             "log": lambda: TraceLog(*self.traced(self.packet)),
+            "native": lambda: self.native,
+            "pygen": lambda: self.pygen,
         }
         if name in views:
             return views[name]()

@@ -1,26 +1,27 @@
 """A program run on many packets: rets by backend, hit counts, rows to show.
 
-The counts and rows are interp's, whichever backends are asked for: it alone
-sees the path.  Packets are taken one at a time and no trace is kept, so that a
-large capture costs no memory but four bytes a packet and backend; `Traces`
-makes a packet's trace anew when it is asked for.  Long work shows a progress
-bar on stderr.  Left out: timing (`timing`) and pictures (`views`).
+The counts are interp's, whichever backends are asked for, or for a large batch
+native's, if it is one of them: only these two see the path.  The rows are interp's.
+Packets are taken one at a time and no trace is kept, so that a large capture
+costs no memory but four bytes a packet and backend; `Traces` makes a packet's trace
+anew when it is asked for.
+Left out: timing (`timing`) and pictures (`views`).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from typing import TYPE_CHECKING, overload
 
-from bpfnb.backends import run_many
+from bpfnb import jit
+from bpfnb.backends import MANY, run_many
 from bpfnb.cbpf import machine
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import Trace, trace
 from bpfnb.errors import UnavailableError
 from bpfnb.packets.packet import Packet, PacketBatch
+from bpfnb.progress import progress
 from bpfnb.views.hits import Hits
 from bpfnb.views.verdicts import VerdictRow
 
@@ -34,9 +35,7 @@ __all__ = ["Run", "Traces", "run_all"]
 
 ROWS = 200  # packets that get a row with summary and path
 DIFFERING = 1000  # further rows for packets on which backends differ
-PATIENCE = 3.0  # seconds before the progress bar appears
-SLOW = 2000  # packets between two looks at the clock
-PIECE = 65536  # packets that another backend is given at a time
+OFTEN = 1000  # packets between two looks at the clock
 
 
 @dataclass(frozen=True)
@@ -97,18 +96,38 @@ def run_all(
     none is left its UnavailableError is raised.  `budget` bounds the steps of a
     program that was not checked.
     """
-    walk = Walk(program, batch, budget)
-    hits = Hits.from_paths(program, walk)
+    counted = len(batch) >= MANY and budget is None and "native" in names and jit.works()
+    found, hits = (count if counted else walk)(program, batch, budget)
     rets: dict[str, Rets] = {}
     missing: dict[str, str] = {}
     for name in names:
         try:
-            rets[name] = walk.rets if name == "interp" else elsewhere(program, batch, name)
+            rets[name] = found[name] if name in found else run_many(program, batch, name)
         except UnavailableError as error:
             missing[name] = error.message
             if len(missing) == len(names):
                 raise
-    return Run(tuple(rets), rets, missing, hits, tuple(rows(walk, rets)))
+    traces = Traces(program, batch, budget)
+    return Run(tuple(rets), rets, missing, hits, tuple(rows(traces, rets)))
+
+
+def count(
+    program: Program, batch: PacketBatch, budget: int | None
+) -> tuple[Mapping[str, Rets], Hits]:
+    """Run natively: its rets by its name, and hit counts."""
+    from bpfnb.backends import native
+
+    rets, counts = native.compiled(program).count(batch)
+    return {"native": rets}, Hits.from_counts(program, counts.tolist(), len(batch))
+
+
+def walk(
+    program: Program, batch: PacketBatch, budget: int | None
+) -> tuple[Mapping[str, Rets], Hits]:
+    """Run on our machine: the same."""
+    walked = Walk(program, batch, budget)
+    hits = Hits.from_paths(program, walked)
+    return {"interp": walked.rets}, hits
 
 
 class Walk:
@@ -121,10 +140,13 @@ class Walk:
         self.rets: Rets = np.zeros(len(batch), np.uint32)
 
     def __iter__(self) -> Iterator[list[int]]:
-        for number, packet in progress(self.batch):
-            path, ret = follow(self.program, packet, self.budget)
-            self.rets[number] = ret
-            yield path
+        with progress(len(self.batch), "packets") as done:
+            for number, packet in enumerate(self.batch):
+                path, ret = follow(self.program, packet, self.budget)
+                self.rets[number] = ret
+                if number % OFTEN == OFTEN - 1:
+                    done(OFTEN)
+                yield path
 
 
 def follow(program: Program, packet: Packet, budget: int | None) -> tuple[list[int], int]:
@@ -132,42 +154,12 @@ def follow(program: Program, packet: Packet, budget: int | None) -> tuple[list[i
     return machine.follow(program, packet.data, packet.wirelen, lambda: packet.ancillary, budget)
 
 
-def progress(batch: PacketBatch) -> Iterator[tuple[int, Packet]]:
-    """Each packet with its number from 0, and a bar on stderr when it takes long."""
-    began, bar = time.monotonic(), None
-    try:
-        for number, packet in enumerate(batch):
-            yield number, packet
-            if bar is not None:
-                bar.update()
-            elif number % SLOW == SLOW - 1 and time.monotonic() - began > PATIENCE:
-                bar = import_module("tqdm").tqdm(
-                    total=len(batch), initial=number + 1, unit=" packets", leave=False
-                )
-    finally:
-        if bar is not None:
-            bar.close()
-
-
-def elsewhere(program: Program, batch: PacketBatch, name: str) -> Rets:
-    """Run on a backend that is not our machine, some packets at a time."""
-    import numpy as np
-
-    if len(batch) <= PIECE:
-        return run_many(program, batch, name)
-    pieces = [
-        run_many(program, batch[start : start + PIECE], name)
-        for start in range(0, len(batch), PIECE)
-    ]
-    return np.concatenate(pieces)
-
-
-def rows(walk: Walk, rets: Mapping[str, Rets]) -> Iterator[VerdictRow]:
+def rows(traces: Traces, rets: Mapping[str, Rets]) -> Iterator[VerdictRow]:
     """A row for each of the first packets, and for others that backends differ on."""
-    for number in range(min(ROWS, len(walk.batch))):
-        yield row(walk, number, rets)
+    for number in range(min(ROWS, len(traces))):
+        yield row(traces, number, rets)
     for number in differing(rets)[ROWS:].nonzero()[0][:DIFFERING]:
-        yield row(walk, ROWS + int(number), rets)
+        yield row(traces, ROWS + int(number), rets)
 
 
 def differing(rets: Mapping[str, Rets]) -> npt.NDArray[np.bool_]:
@@ -179,8 +171,7 @@ def differing(rets: Mapping[str, Rets]) -> npt.NDArray[np.bool_]:
     return differs
 
 
-def row(walk: Walk, number: int, rets: Mapping[str, Rets]) -> VerdictRow:
+def row(traces: Traces, number: int, rets: Mapping[str, Rets]) -> VerdictRow:
     """The row of packet `number` (from 0); it is shown counted from 1."""
-    run = Traces(walk.program, walk.batch, walk.budget)[number]
-    shown = VerdictRow.of(number + 1, walk.batch.summary(number), run)
+    shown = VerdictRow.of(number + 1, traces.batch.summary(number), traces[number])
     return replace(shown, rets=tuple(int(each[number]) for each in rets.values()))

@@ -21,6 +21,8 @@ from bpfnb.packets.filebytes import UNPACKED_LIMIT, FileBytes, load
 from bpfnb.packets.packet import PacketBatch
 from bpfnb.packets.savefile import family, write_capture, write_pieces
 
+PIECE = 1 << 20  # bytes that are copied at a time
+
 __all__ = ["Capture", "open_capture", "write_capture"]
 
 
@@ -29,7 +31,7 @@ class Format(Protocol):
 
     family: str
 
-    def index(self, view: Any) -> Index:
+    def index(self, file: FileBytes) -> Index:
         """Find the packets."""
 
     def pieces(self, view: Any, found: Index, kept: Any) -> Iterator[bytes]:
@@ -53,7 +55,7 @@ class Capture(PacketBatch):
     def _index(self) -> Index:
         """Look through the file, once."""
         if self._found is None:
-            found = self._format.index(self._file.view())
+            found = self._format.index(self._file)
             if self._file.flaw:
                 record, hint = len(found.columns.offsets) + 1, "the packets before it can be used"
                 error = CaptureError(self.path, record, self._file.flaw, hint)
@@ -99,19 +101,26 @@ class Pcap:
 
     family = "pcap"
 
-    def __init__(self, path: str, header: pcapfile.Header) -> None:
-        self.path, self.header = path, header
+    def __init__(self, header: pcapfile.Header) -> None:
+        self.header = header
 
-    def index(self, view: Any) -> Index:
+    def index(self, file: FileBytes) -> Index:
         """Find the packets."""
-        return pcapfile.index(view, self.path, self.header)
+        return pcapfile.index(file, self.header)
 
     def pieces(self, view: Any, found: Index, kept: Any) -> Iterator[bytes]:
         """The file header and the kept records, as they are."""
+        import numpy as np
+
         yield view[: pcapfile.HEADER]
-        chosen = found.columns.take(kept)
-        for offset, length in zip(chosen.offsets.tolist(), chosen.lengths.tolist(), strict=True):
-            yield view[offset - self.header.record : offset + length]
+        columns = found.columns
+        # Records side by side go together: such a run begins and ends where `kept` changes.
+        changes = np.flatnonzero(np.diff(kept, prepend=False, append=False))
+        firsts, lasts = changes[::2], changes[1::2] - 1
+        begins = columns.offsets[firsts] - np.uint64(self.header.record)
+        ends = columns.offsets[lasts] + columns.lengths[lasts]
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+            yield from cut(view, begin, end)
 
 
 class Pcapng:
@@ -119,19 +128,25 @@ class Pcapng:
 
     family = "pcapng"
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def index(self, view: Any) -> Index:
+    def index(self, file: FileBytes) -> Index:
         """Find the packets."""
-        return pcapng.index(view, self.path)
+        return pcapng.index(file)
 
     def pieces(self, view: Any, found: Index, kept: Any) -> Iterator[bytes]:
         """All blocks but those of packets left out, as they are, up to a fault."""
         verdicts = iter(kept.tolist())
+        begin = 0
         for position, kind, length, _ in pcapng.blocks(view, found.end):
-            if kind not in pcapng.PACKET_BLOCKS or next(verdicts):
-                yield view[position : position + length]
+            if kind in pcapng.PACKET_BLOCKS and not next(verdicts):
+                yield from cut(view, begin, position)
+                begin = position + length
+        yield from cut(view, begin, found.end)
+
+
+def cut(view: Any, begin: int, end: int) -> Iterator[bytes]:
+    """Bytes of a file, some at a time."""
+    for start in range(begin, end, PIECE):
+        yield view[start : min(start + PIECE, end)]
 
 
 def open_capture(
@@ -155,9 +170,9 @@ def open_capture(
     form: Format
     if view[:4] == pcapng.MAGIC:
         pcapng.read_header(view, shown)
-        form = Pcapng(shown)
+        form = Pcapng()
     else:
-        form = Pcap(shown, pcapfile.read_header(view, shown))
+        form = Pcap(pcapfile.read_header(view, shown))
     capture = Capture(file, form)
     if strict and capture.error is not None:
         raise capture.error

@@ -24,6 +24,7 @@ __all__ = ["UNPACKED_LIMIT", "WHOLE", "FileBytes", "load"]
 WHOLE = 64 << 20  # bytes; up to this a file is read into memory
 UNPACKED_LIMIT = 1 << 30  # bytes that a gzip file may unpack to
 PIECE = 1 << 18  # bytes at a time
+LOOKS = 64  # places of a file that are looked at
 
 GZIP = b"\x1f\x8b"
 PACKED: dict[bytes, tuple[str, str]] = {
@@ -42,9 +43,11 @@ class FileBytes:
     early), and is empty when nothing is.
     """
 
-    def __init__(self, path: str, data: bytes | mmap.mmap, flaw: str = "") -> None:
+    def __init__(
+        self, path: str, data: bytes | mmap.mmap, flaw: str = "", file: IO[bytes] | None = None
+    ) -> None:
         self.path, self.flaw = path, flaw
-        self._data = data
+        self._data, self._file = data, file
         self._size = len(data)
 
     def view(self) -> bytes | mmap.mmap:
@@ -54,6 +57,30 @@ class FileBytes:
                 self.path, None, "the file became shorter while it was open", "open it again"
             )
         return self._data
+
+    def in_memory(self) -> bool:
+        """Whether a mapped file seems to be in memory whole, by a look at some of its bytes."""
+        if self._file is None or not hasattr(os, "RWF_NOWAIT"):
+            return True
+        try:
+            for start in range(0, self._size, max(1, self._size // LOOKS)):
+                os.preadv(self._file.fileno(), [bytearray(1)], start, os.RWF_NOWAIT)
+        except BlockingIOError:  # it would have to wait for the disk
+            return False
+        except OSError:
+            pass  # this file system cannot tell
+        return True
+
+    def bring(self, begin: int, end: int) -> None:
+        """Read a part of a mapped file into memory, in order.
+
+        Read page by page, as one comes by, a file takes four times as long; and its
+        pages are small ones then, for whoever comes next.
+        """
+        if self._file is not None:
+            room = bytearray(PIECE)
+            for start in range(begin, end, PIECE):
+                os.preadv(self._file.fileno(), [room], start)
 
 
 def load(path: str, limit: int = UNPACKED_LIMIT) -> FileBytes:
@@ -78,7 +105,10 @@ def load(path: str, limit: int = UNPACKED_LIMIT) -> FileBytes:
                     raise CaptureError(
                         path, None, f"the file is packed by {kind}", f"unpack it with {command}"
                     )
-            return FileBytes(path, whole_or_mapped(file))
+            if os.fstat(file.fileno()).st_size <= WHOLE:
+                return FileBytes(path, file.read())
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return FileBytes(path, mapped, file=os.fdopen(os.dup(file.fileno()), "rb"))
     except FileNotFoundError:
         raise PacketError(f"{path}: there is no such file", nearest(shown)) from None
     except (OSError, ValueError) as error:
@@ -94,14 +124,6 @@ def nearest(path: str) -> str:
     except OSError:
         return f"there is no folder {folder} either"
     return f"did you mean {os.path.join(folder, near[0])}?" if near else ""
-
-
-def whole_or_mapped(file: IO[bytes]) -> bytes | mmap.mmap:
-    """The file's bytes, in memory when they are few."""
-    size = os.fstat(file.fileno()).st_size
-    if size <= WHOLE:
-        return file.read(size)
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def unpack(path: str, file: IO[bytes], limit: int) -> FileBytes:

@@ -14,11 +14,16 @@ import struct
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from string import Template
 from typing import TYPE_CHECKING, Any
 
+from bpfnb import jit
 from bpfnb.errors import CaptureError, PacketError
 from bpfnb.packets.columns import NO_TIME, Columns, Index
+from bpfnb.packets.filebytes import FileBytes
+from bpfnb.packets.lanes import COLUMNS, Record
 from bpfnb.packets.linktype import by_number
+from bpfnb.packets.records import LONG, Rows, follow
 
 if TYPE_CHECKING:
     from bpfnb.packets.packet import PacketBatch
@@ -78,12 +83,23 @@ def read_header(view: Any, path: str) -> Header:
     return Header(order, ns, record, snaplen, by_number(network & 0xFFFF).number)
 
 
-def index(view: Any, path: str, header: Header) -> Index:
+def index(file: FileBytes, header: Header) -> Index:
     """Find the packets: columns of the good ones, and what is wrong behind them."""
+    rows, native = Rows(), len(file.view()) >= LONG and jit.works()
+    if native:
+        end = follow(file, record(header), rows, HEADER)
+    else:
+        end = walk(file.view(), header, rows)
+    offsets, lengths, wirelens, times_ns, _ = rows.since(0)
+    columns = Columns(offsets, lengths, wirelens, header.linktype, None, times_ns)
+    return Index(columns, end, fault(file.view(), file.path, header, rows.count, end))
+
+
+def walk(view: Any, header: Header, rows: Rows) -> int:
+    """Add a row for each good record, without llvmlite; where the last of them ends."""
     import numpy as np
 
-    starts, end = walk(view, header)
-    error = fault(view, path, header, len(starts), end)
+    starts, end = found(view, header)
     positions = np.array(starts, np.uint64)
     words = np.zeros((0, 4), np.uint32)
     if len(positions):
@@ -91,17 +107,13 @@ def index(view: Any, path: str, header: Header) -> Index:
         windows: Any = np.ndarray((len(view) - 15,), "V16", view, 0, (1,))
         words = windows[positions].view(f"{header.order}u4").reshape(-1, 4)
     seconds, fraction = words[:, 0].astype(np.int64), words[:, 1].astype(np.int64)
-    columns = Columns(
-        offsets=positions + np.uint64(header.record),
-        lengths=words[:, 2].astype(np.uint32),
-        wirelens=words[:, 3].astype(np.uint32),
-        linktype=header.linktype,
-        times_ns=seconds * NANO + fraction * (1 if header.ns else 1000),
-    )
-    return Index(columns, end, error)
+    times_ns = seconds * NANO + fraction * (1 if header.ns else 1000)
+    offsets = positions + np.uint64(header.record)
+    rows.add(offsets, words[:, 2], words[:, 3], times_ns, np.zeros(len(positions), np.uint32))
+    return end
 
 
-def walk(view: Any, header: Header) -> tuple[array[int], int]:
+def found(view: Any, header: Header) -> tuple[array[int], int]:
     """Where each good record starts, and where the last of them ends."""
     caplen_at = struct.Struct(f"{header.order}I").unpack_from
     size, record, limit = len(view), header.record, header.limit
@@ -117,6 +129,76 @@ def walk(view: Any, header: Header) -> tuple[array[int], int]:
         add(position)
         position = after
     return starts, position
+
+
+def record(header: Header) -> Record:
+    """What a record is, for native code."""
+    unit = 1 if header.ns else 1000
+    functions = RECORD.substitute(
+        HEAD=header.record, LIMIT=header.limit, UNIT=unit, UNITS=NANO // unit, COLUMNS=COLUMNS
+    )
+    return Record(functions, header.order, header.record)
+
+
+# The same for native code (`lanes`): seconds, fraction, caplen, wirelen, then the packet.
+RECORD = Template("""
+define internal i64 @next(ptr readonly %base, i64 %size, i64 %faces, i64 %p) nounwind alwaysinline {
+  %packet = add i64 %p, $HEAD
+  %whole = icmp ule i64 %packet, %size
+  br i1 %whole, label %read, label %none
+read:
+  %caplen.at = add i64 %p, 8
+  %caplen = call i32 @number(ptr %base, i64 %caplen.at)
+  %believed = icmp ule i32 %caplen, $LIMIT
+  %bytes = zext i32 %caplen to i64
+  %end = add i64 %packet, %bytes
+  %inside = icmp ule i64 %end, %size
+  %good = and i1 %believed, %inside
+  %next = select i1 %good, i64 %end, i64 0
+  ret i64 %next
+none:
+  ret i64 0
+}
+
+define internal i1 @usual(ptr readonly %base, i64 %p) nounwind alwaysinline {
+  %fraction.at = add i64 %p, 4
+  %fraction = call i32 @number(ptr %base, i64 %fraction.at)
+  %part = icmp ult i32 %fraction, $UNITS
+  %caplen.at = add i64 %p, 8
+  %caplen = call i32 @number(ptr %base, i64 %caplen.at)
+  %some = icmp ne i32 %caplen, 0
+  %wirelen.at = add i64 %p, 12
+  %wirelen = call i32 @number(ptr %base, i64 %wirelen.at)
+  %cut = icmp ule i32 %caplen, %wirelen
+  %lengths = and i1 %some, %cut
+  %all = and i1 %part, %lengths
+  ret i1 %all
+}
+
+define internal void @note(ptr readonly %base, i64 %p, i64 %row, $COLUMNS) nounwind alwaysinline {
+  %offset = add i64 %p, $HEAD
+  %offset.to = getelementptr i64, ptr %offsets, i64 %row
+  store i64 %offset, ptr %offset.to
+  %caplen.at = add i64 %p, 8
+  %caplen = call i32 @number(ptr %base, i64 %caplen.at)
+  %length.to = getelementptr i32, ptr %lengths, i64 %row
+  store i32 %caplen, ptr %length.to
+  %wirelen.at = add i64 %p, 12
+  %wirelen = call i32 @number(ptr %base, i64 %wirelen.at)
+  %wire.to = getelementptr i32, ptr %wires, i64 %row
+  store i32 %wirelen, ptr %wire.to
+  %seconds = call i32 @number(ptr %base, i64 %p)
+  %fraction.at = add i64 %p, 4
+  %fraction = call i32 @number(ptr %base, i64 %fraction.at)
+  %seconds.wide = zext i32 %seconds to i64
+  %fraction.wide = zext i32 %fraction to i64
+  %seconds.ns = mul i64 %seconds.wide, 1000000000
+  %fraction.ns = mul i64 %fraction.wide, $UNIT
+  %time = add i64 %seconds.ns, %fraction.ns
+  %time.to = getelementptr i64, ptr %times, i64 %row
+  store i64 %time, ptr %time.to
+  ret void
+}""")
 
 
 def fault(view: Any, path: str, header: Header, good: int, position: int) -> CaptureError | None:

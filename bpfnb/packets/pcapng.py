@@ -15,13 +15,22 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterator
+from itertools import islice
+from string import Template
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bpfnb import jit
 from bpfnb.errors import CaptureError
 from bpfnb.packets.columns import NO_TIME, Columns, Index
+from bpfnb.packets.filebytes import FileBytes
+from bpfnb.packets.lanes import COLUMNS, Record
 from bpfnb.packets.linktype import by_number
+from bpfnb.packets.records import LONG, Rows, follow
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from bpfnb.packets.packet import PacketBatch
 
 __all__ = ["MAGIC", "PACKET_BLOCKS", "Broken", "blocks", "encode", "index", "read_header"]
@@ -36,6 +45,8 @@ NANO = 1_000_000_000
 WORD = {order: struct.Struct(f"{order}I").unpack_from for order in "<>"}
 PAIR = {order: struct.Struct(f"{order}II").unpack_from for order in "<>"}
 ENHANCED_HEAD = {order: struct.Struct(f"{order}IIIII").unpack_from for order in "<>"}
+PART = 1 << 18  # packets whose times are made at once
+FEW, MANY = 16, 1 << 16  # blocks that Python looks at before native code is asked (again)
 OBSOLETE_HEAD = {order: struct.Struct(f"{order}HxxIIII").unpack_from for order in "<>"}
 
 # A block: where it begins, its type, how many bytes it has, its section's byte order, "<" or ">".
@@ -59,13 +70,29 @@ class Interface(NamedTuple):
         time = ticks * NANO // self.units + self.offset * NANO
         return time if NO_TIME < time < -NO_TIME else NO_TIME
 
+    def times_ns(self, ticks: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """The same for many times."""
+        import numpy as np
 
-def blocks(view: Any, end: int | None = None) -> Iterator[Block]:
+        most = int(ticks.max(initial=0))
+        latest = most * NANO // self.units + abs(self.offset) * NANO
+        if NANO % self.units or not latest < -NO_TIME:
+            return np.array([self.time_ns(each) for each in ticks.tolist()], np.int64)
+        times: npt.NDArray[np.int64] = ticks.astype(np.int64)
+        times *= NANO // self.units
+        times += self.offset * NANO
+        return times
+
+
+def blocks(
+    view: Any, end: int | None = None, position: int = 0, order: str = "<"
+) -> Iterator[Block]:
     """The blocks of a file, or of its first `end` bytes, one after the other.
 
-    Raises Broken where one cannot be.
+    From `position` on, where a block in this byte order begins.  Raises Broken where
+    one cannot be.
     """
-    size, position, order = len(view) if end is None else end, 0, "<"
+    size = len(view) if end is None else end
     head, word = PAIR[order], WORD[order]
     smallest = SMALLEST.get
     while position < size:
@@ -112,37 +139,77 @@ def read_header(view: Any, path: str) -> None:
         raise CaptureError(path, None, str(reason)) from None
 
 
-def index(view: Any, path: str) -> Index:
+def index(file: FileBytes) -> Index:
     """Find the packets of a file whose first block is sound.
 
-    Columns of the good ones, and what is wrong behind them.
+    Columns of the good ones, and what is wrong behind them.  Packets in enhanced blocks
+    are found natively where the file is long; whatever stands between them is not.
     """
-    indexer, end, error = Indexer(view), 0, None
+    view = file.view()
+    indexer, error = Indexer(view), None
+    native = len(view) >= LONG and jit.works()
+    end, order, patience = 0, "<", FEW if native else len(view)
     try:
-        for block in blocks(view):
-            kind = block[1]
-            if kind in PACKET_BLOCKS:
-                indexer.packet(block)
-            elif kind == INTERFACE:
-                indexer.interface(block)
-            elif kind == SECTION:
-                indexer.interfaces = []
-            end = block[0] + block[2]
+        while end < len(view):
+            for block in islice(blocks(view, None, end, order), patience):
+                indexer.block(block)
+                end, order = block[0] + block[2], block[3]
+            if native and indexer.interfaces:
+                begin, end = end, indexer.enhanced(file, end, order)
+                patience = min(2 * patience, MANY) if end == begin else FEW
     except Broken as reason:
-        record = len(indexer.offsets) + 1
-        error = CaptureError(path, record, str(reason), "the packets before it can be used")
+        indexer.keep()
+        record = indexer.rows.count + 1
+        error = CaptureError(file.path, record, str(reason), "the packets before it can be used")
     return Index(indexer.columns(), end, error)
 
 
 class Indexer:
-    """Collects the columns, one block at a time."""
+    """Collects the packets: `rows` of them, but for the last that Python has found."""
 
     def __init__(self, view: Any) -> None:
         self.view = view
+        self.rows = Rows()
         self.interfaces: list[Interface] = []  # of the section at hand
         self.announced: set[int] = set()  # link types of all interfaces so far
         self.offsets, self.lengths, self.wirelens = array("Q"), array("I"), array("I")
-        self.linktypes, self.times = array("i"), array("q")
+        self.linktypes, self.times = array("I"), array("q")
+
+    def block(self, block: Block) -> None:
+        """Note what a block says."""
+        kind = block[1]
+        if kind in PACKET_BLOCKS:
+            self.packet(block)
+        elif kind == INTERFACE:
+            self.interface(block)
+        elif kind == SECTION:
+            self.interfaces = []
+
+    def enhanced(self, file: FileBytes, position: int, order: str) -> int:
+        """Note the enhanced packet blocks from here on; where the first other block is."""
+        import numpy as np
+
+        self.keep()
+        first = self.rows.count
+        record = Record(ENHANCED_BLOCK, order, SMALLEST[ENHANCED], 4)
+        end = follow(file, record, self.rows, position, len(self.interfaces))
+        *_, times, named = self.rows.since(first)
+        linktypes = np.array([face.linktype for face in self.interfaces], np.uint32)
+        for start in range(0, len(times), PART):
+            part, its_face = times[start : start + PART], named[start : start + PART]
+            for number in np.unique(its_face).tolist():
+                its = its_face == number
+                part[its] = self.interfaces[number].times_ns(part[its].view(np.uint64))
+            its_face[:] = linktypes[its_face]
+        return end
+
+    def keep(self) -> None:
+        """Put what Python has found into the rows."""
+        found = (self.offsets, self.lengths, self.wirelens, self.times, self.linktypes)
+        if len(self.offsets):
+            self.rows.add(*found)
+        for each in found:
+            del each[:]
 
     def interface(self, block: Block) -> None:
         """Note an interface."""
@@ -191,17 +258,89 @@ class Indexer:
 
     def columns(self) -> Columns:
         """What was collected, as arrays."""
-        import numpy as np
+        self.keep()
+        offsets, lengths, wirelens, times_ns, linktypes = self.rows.since(0)
+        columns = Columns(offsets, lengths, wirelens, times_ns=times_ns)
+        if len(offsets) == 0:
+            return columns.labelled(*self.announced) if len(self.announced) == 1 else columns
+        return columns.labelled(linktypes.view("i4"))
 
-        columns = Columns(
-            offsets=np.array(self.offsets, np.uint64),
-            lengths=np.array(self.lengths, np.uint32),
-            wirelens=np.array(self.wirelens, np.uint32),
-            times_ns=np.array(self.times, np.int64),
-        )
-        if len(self.offsets) == 0:
-            return columns.labelled(self.announced.pop()) if len(self.announced) == 1 else columns
-        return columns.labelled(np.array(self.linktypes, np.int32))
+
+# An enhanced packet block for native code (`lanes`): type, length, interface, upper and lower
+# half of the time, caplen, wirelen, the packet, perhaps options, the length again.
+ENHANCED_BLOCK = Template("""
+define internal i64 @next(ptr readonly %base, i64 %size, i64 %faces, i64 %p) nounwind alwaysinline {
+  %least = add i64 %p, $SMALLEST
+  %whole = icmp ule i64 %least, %size
+  br i1 %whole, label %read, label %none
+read:
+  %kind = call i32 @number(ptr %base, i64 %p)
+  %enhanced = icmp eq i32 %kind, $KIND
+  %length.at = add i64 %p, 4
+  %length = call i32 @number(ptr %base, i64 %length.at)
+  %bytes = zext i32 %length to i64
+  %enough = icmp uge i64 %bytes, $SMALLEST
+  %odd = and i64 %bytes, 3
+  %even = icmp eq i64 %odd, 0
+  %end = add i64 %p, %bytes
+  %inside = icmp ule i64 %end, %size
+  %sized = and i1 %enough, %even
+  %placed = and i1 %enhanced, %inside
+  %block = and i1 %sized, %placed
+  br i1 %block, label %look, label %none
+look:
+  %again.at = sub i64 %end, 4
+  %again = call i32 @number(ptr %base, i64 %again.at)
+  %same = icmp eq i32 %again, %length
+  %face.at = add i64 %p, 8
+  %face = call i32 @number(ptr %base, i64 %face.at)
+  %face.wide = zext i32 %face to i64
+  %known = icmp ult i64 %face.wide, %faces
+  %caplen.at = add i64 %p, 20
+  %caplen = call i32 @number(ptr %base, i64 %caplen.at)
+  %caplen.wide = zext i32 %caplen to i64
+  %room = sub i64 %bytes, $SMALLEST
+  %fits = icmp ule i64 %caplen.wide, %room
+  %named = and i1 %same, %known
+  %good = and i1 %named, %fits
+  %next = select i1 %good, i64 %end, i64 0
+  ret i64 %next
+none:
+  ret i64 0
+}
+
+define internal i1 @usual(ptr readonly %base, i64 %p) nounwind alwaysinline {
+  ret i1 true
+}
+
+define internal void @note(ptr readonly %base, i64 %p, i64 %row, $COLUMNS) nounwind alwaysinline {
+  %offset = add i64 %p, 28
+  %offset.to = getelementptr i64, ptr %offsets, i64 %row
+  store i64 %offset, ptr %offset.to
+  %caplen.at = add i64 %p, 20
+  %caplen = call i32 @number(ptr %base, i64 %caplen.at)
+  %length.to = getelementptr i32, ptr %lengths, i64 %row
+  store i32 %caplen, ptr %length.to
+  %wirelen.at = add i64 %p, 24
+  %wirelen = call i32 @number(ptr %base, i64 %wirelen.at)
+  %wire.to = getelementptr i32, ptr %wires, i64 %row
+  store i32 %wirelen, ptr %wire.to
+  %high.at = add i64 %p, 12
+  %high = call i32 @number(ptr %base, i64 %high.at)
+  %low.at = add i64 %p, 16
+  %low = call i32 @number(ptr %base, i64 %low.at)
+  %high.wide = zext i32 %high to i64
+  %low.wide = zext i32 %low to i64
+  %high.up = shl i64 %high.wide, 32
+  %ticks = or i64 %high.up, %low.wide
+  %time.to = getelementptr i64, ptr %times, i64 %row
+  store i64 %ticks, ptr %time.to
+  %face.at = add i64 %p, 8
+  %face = call i32 @number(ptr %base, i64 %face.at)
+  %face.to = getelementptr i32, ptr %faces.of, i64 %row
+  store i32 %face, ptr %face.to
+  ret void
+}""").substitute(KIND=ENHANCED, SMALLEST=SMALLEST[ENHANCED], COLUMNS=COLUMNS)
 
 
 def read_options(view: Any, block: Block, start: int) -> Iterator[tuple[int, bytes]]:

@@ -23,7 +23,7 @@ from bpfnb.views import style
 from bpfnb.views.arcs import ROW, Arcs
 from bpfnb.views.view import View
 
-__all__ = ["Listing"]
+__all__ = ["Listing", "hint", "labels"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 BAR_CHARACTERS, BAR_PIXELS = 8, 48
@@ -143,10 +143,6 @@ class Listing(View):
     def instruction_cells(self, pc: int, lead: str, look: str) -> list[str]:
         """Number and count; tcpdump's line behind its class's bar; what it means."""
         insn = self.program.insns[pc]
-        hint = sentence(insn, pc)
-        if pc < len(self.program.lines):
-            source = self.program.lines[pc]
-            hint += f"\nline {source.number}: {showable(source.text.strip())}"
         shown = f"(000) {line(insn, pc)}".expandtabs()[6:].rstrip()
         shown = f"{shown:<40}" if self.has_jumps else f"{shown:<24}"
         meaning = escape(transfer(insn, pc), quote=False)
@@ -155,7 +151,12 @@ class Listing(View):
         edge = f";border-left:4px solid {style.tone(insn.code)}{look}"
         return [
             style.cell(lead, right=10, more=look),
-            style.cell(escape(shown) + style.muted(f"  {meaning}"), left=8, more=edge, hover=hint),
+            style.cell(
+                escape(shown) + style.muted(f"  {meaning}"),
+                left=8,
+                more=edge,
+                hover=hint(self.program, pc),
+            ),
         ]
 
     @property
@@ -199,6 +200,15 @@ def leads(listing: Listing) -> list[str]:
             shown += "   " + hit_bar(counts[pc], listing.most, width)
         found.append(shown)
     return found
+
+
+def hint(program: Program, pc: int) -> str:
+    """What hovering an instruction says: the sentence for it, and its source line if it has one."""
+    said = sentence(program.insns[pc], pc)
+    if pc < len(program.lines):
+        source = program.lines[pc]
+        said += f"\nline {source.number}: {showable(source.text.strip())}"
+    return said
 
 
 def labels(program: Program) -> dict[int, str]:
