@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 from runpy import run_path
 
+import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
+
+from bpfnb.packets.capture import open_capture
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,14 +26,16 @@ def shell() -> InteractiveShell:
     return made
 
 
-def test_every_block_of_code_runs() -> None:
+def test_every_block_of_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     tour = shell()
     cells = [body for language, body in BLOCKS if language in ("ipython", "python")]
-    assert len(cells) == 5
+    assert len(cells) == 6
     for cell in cells:
         tour.run_cell(cell).raise_error()
     assert tour.user_ns["result"].rets.tolist() == [0, 0xFFFFFFFF]
-    assert len(tour.user_ns["prog"].filter(tour.user_ns["capture"])) > 0
+    kept = tour.user_ns["prog"].filter(tour.user_ns["capture"])
+    assert 0 < len(kept) == len(open_capture(tmp_path / "dns.pcap"))
 
 
 def test_the_listing_and_the_mistake_are_as_shown() -> None:

@@ -92,7 +92,8 @@ class Capture(PacketBatch):
         shown = os.fspath(path)
         if family(shown) not in ("", self.family):
             return write_capture(path, self.take(np.flatnonzero(kept)))
-        write_pieces(shown, self._format.pieces(self.buffer, self._index(), kept))
+        pieces = self._format.pieces(self.buffer, self._index(), kept)
+        write_pieces(shown, pieces, int(self.columns.lengths[kept].sum()))
         return int(kept.sum())
 
 

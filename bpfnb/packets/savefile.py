@@ -19,8 +19,11 @@ from bpfnb.errors import LinktypeError, PacketError
 from bpfnb.packets import pcapfile, pcapng
 from bpfnb.packets.linktype import find, phrase
 from bpfnb.packets.packet import Packet, PacketBatch
+from bpfnb.progress import progress
 
-__all__ = ["family", "replace_file", "write_capture"]
+__all__ = ["family", "replace_file", "write_capture", "write_pieces"]
+
+BLOCK = 1 << 20  # bytes that are written at a time
 
 
 def family(path: str) -> str:
@@ -70,7 +73,7 @@ def write_capture(
             raise unknown_linktype()
         fine = pcapfile.needs_ns(batch.columns) if ns is None else ns
         pieces = pcapfile.encode(batch, only, fine)
-    write_pieces(shown, pieces)
+    write_pieces(shown, pieces, int(batch.columns.lengths.sum()))
     return len(batch)
 
 
@@ -79,11 +82,26 @@ def unknown_linktype() -> LinktypeError:
     return LinktypeError("the packets' link type is unknown", 'say it: linktype="EN10MB"')
 
 
-def write_pieces(path: str, pieces: Iterable[bytes]) -> None:
-    """Write pieces to a file, whole or not at all."""
-    with replace_file(path) as file:
-        for piece in pieces:
-            file.write(piece)
+def write_pieces(path: str, pieces: Iterable[bytes], size: int) -> None:
+    """Write pieces to a file, whole or not at all; `size` bytes in all or so, for the bar."""
+    with replace_file(path) as file, progress(size, "bytes") as done:
+        for block in blocks(pieces):
+            file.write(block)
+            done(len(block))
+
+
+def blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of BLOCK bytes and more, but for the last."""
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= BLOCK:
+            yield b"".join(waiting)
+            waiting.clear()
+            size = 0
+    yield b"".join(waiting)
 
 
 @contextmanager
