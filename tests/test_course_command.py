@@ -182,7 +182,7 @@ def test_doctor_names_every_part_once(capsys: pytest.CaptureFixture[str]) -> Non
     names = [finding["name"] for finding in findings]
     assert len(set(names)) == len(names)
     for part in ("Python", "packages", "chapters", "libpcap, carried", "libpcap, system",
-                 "kernelspec bpfnb", "JupyterLab", "browser", "socket filters",
+                 "native code", "kernelspec bpfnb", "JupyterLab", "browser", "socket filters",
                  "network namespaces", "bpf(2)", "tcpdump"):  # fmt: skip
         assert part in names
     assert status == (0 if all(f["ok"] for f in findings if f["needed"]) else 1)

@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from bpfnb.course.notebooks import chapters
-from bpfnb.errors import BpfError
+from bpfnb.errors import BpfError, UnavailableError
 from bpfnb.jupyter.kernelspecs import NAME, find_kernelspec
 from bpfnb.linux.probe import probe
 from bpfnb.pcap.library import version as libpcap_version
@@ -29,7 +29,8 @@ PACKAGES = ("ipykernel", "ipython", "ipywidgets", "matplotlib", "numpy", "scapy"
 BROWSERS = (
     "chromium", "chromium-browser", "google-chrome", "firefox", "firefox-esr", "microsoft-edge",
 )  # fmt: skip
-CURES = {  # by the name of the kernel's probe
+CURES = {  # by the name of what is missing
+    "native code": "python -m pip install 'bpfnb[native]'; all but `--on native` works without",
     "socket filters": "all but `--on linux` works without",
     "packet sockets": "run as root; the course does without",
     "network namespaces": "allow user namespaces, or be root; the course does without",
@@ -60,6 +61,7 @@ def examine() -> tuple[Finding, ...]:
         packages(),
         course_chapters(),
         *libpcaps(),
+        native_code(),
         kernelspec(),
         jupyterlab(),
         browser(),
@@ -117,6 +119,18 @@ def libpcaps() -> Iterator[Finding]:
     for finding in findings:
         cure = "install the package libpcap0.8 or libpcap; without one there is no `%bpf`"
         yield Finding(finding.name, False, finding.detail, cure, needed=True)
+
+
+def native_code() -> Finding:
+    """Make a filter into this processor's instructions and run it."""
+    from bpfnb.backends import native
+    from bpfnb.cbpf.asm import assemble
+
+    try:
+        code = native.compiled(assemble("ret #1")).assembly
+    except UnavailableError as error:
+        return Finding("native code", False, error.message, CURES["native code"])
+    return Finding("native code", bool(code), f"llvmlite {version('llvmlite')}")
 
 
 def kernelspec() -> Finding:
