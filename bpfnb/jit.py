@@ -22,8 +22,9 @@ from bpfnb.errors import UnavailableError
 __all__ = ["Code", "compile_ir", "require", "works"]
 
 CURE = "pip install llvmlite"
-BEST, QUICK = 3, 1  # levels of optimisation
-LARGE = 200_000  # characters of text from which optimising well takes seconds
+BEST, QUICK, PLAIN = 3, 1, 0  # levels of optimisation
+LARGE = 200_000  # characters of text from which optimising well takes seconds,
+HUGE = 1_500_000  # and from which choosing instructions well takes as long
 
 
 class Code:
@@ -66,9 +67,9 @@ def compile_ir(text: str) -> Code:
     llvm = require()
     module = llvm.parse_assembly(text)
     module.verify()
-    machine = target_machine(QUICK if len(text) > LARGE else BEST)
-    module.triple, module.data_layout = machine.triple, str(machine.target_data)
     level = QUICK if len(text) > LARGE else BEST
+    machine = target_machine(PLAIN if len(text) > HUGE else level)
+    module.triple, module.data_layout = machine.triple, str(machine.target_data)
     tuning = llvm.create_pipeline_tuning_options(speed_level=level)
     llvm.create_pass_builder(machine, tuning).getModulePassManager().run(
         module, llvm.create_pass_builder(machine, tuning)

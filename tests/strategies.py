@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bpfnb.cbpf.ancillary import AD_OFF, EXTENSIONS, LL_OFF, NET_OFF
 from bpfnb.cbpf.insn import Insn
-from bpfnb.cbpf.opcodes import OPCODES, Class, Form, Opcode
+from bpfnb.cbpf.opcodes import BY_NAME, OPCODES, Class, Form, Opcode
 from bpfnb.cbpf.program import Program
 
 EDGES = [0, 1, 2, 31, 32, 33, 255, 256, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF]
@@ -98,6 +98,55 @@ def legal_programs(draw: st.DrawFn, max_size: int = 24) -> Program:
             draft.add(OPCODES[0], draw(st.integers(0, 32)))
     row = draw(st.sampled_from(RETS))
     draft.add(row, draw(words()) if row.form.uses_k else 0)
+    return Program(tuple(draft.insns))
+
+
+FEW = st.sampled_from([0, 1, 2, 3])  # bytes of `close_packets`, and numbers they are compared with
+LOADS = {size: (BY_NAME["ld" + suffix, Form.ABS], BY_NAME["ld" + suffix, Form.IND])
+         for size, suffix in ((1, "b"), (2, "h"), (4, ""))}  # fmt: skip
+
+
+def close_packets(max_size: int = 16) -> st.SearchStrategy[bytes]:
+    """Short packets of few different bytes: a test may well be met, a load may well miss."""
+    return st.lists(FEW, max_size=max_size).map(bytes)
+
+
+@st.composite
+def close_programs(draw: st.DrawFn, max_size: int = 30) -> Program:
+    """Legal programs of loads, each compared at once, and changes of X around them.
+
+    What filters are made of: runs of jeqs on one load, two loads with one aim, loads
+    at X + k whose X is then changed while A is still wanted.
+    """
+    draft = Draft(draw(st.integers(2, max_size)))
+
+    def left() -> int:
+        return draft.size - 1 - len(draft.insns)
+
+    def tests(size: int) -> None:
+        for _ in range(draw(st.integers(1, 4))):
+            if left() < 1:
+                return
+            mnemonic = draw(st.sampled_from(["jeq", "jeq", "jeq", "jset", "jgt", "jge"]))
+            k = int.from_bytes(bytes(draw(st.lists(FEW, min_size=size, max_size=size))), "big")
+            ways = st.integers(0, min(left() - 1, 6)) | st.just(0)
+            draft.add(BY_NAME[mnemonic, Form.IMM_TARGETS], k, draw(ways), draw(ways))
+
+    while left() > 0:
+        kind = draw(st.integers(0, 9))
+        if kind < 6:
+            size = draw(st.sampled_from([1, 1, 2, 4]))
+            draft.add(draw(st.sampled_from(LOADS[size])), draw(st.integers(0, 12)))
+            tests(size)
+        elif kind < 7:
+            draft.add(BY_NAME["ldxb", Form.MSH], draw(st.integers(0, 12)))
+        elif kind < 8:
+            draft.add(BY_NAME["ldx", Form.IMM], draw(st.integers(0, 12)))
+        else:
+            change = draw(st.sampled_from(["tax", "txa"]))
+            draft.add(BY_NAME[change, Form.NONE], 0)
+    row = draw(st.sampled_from(RETS))
+    draft.add(row, draw(FEW) if row.form.uses_k else 0)
     return Program(tuple(draft.insns))
 
 

@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 
 from bpfnb import backends
 from bpfnb.backends.differences import explains
-from bpfnb.cbpf.ancillary import BY_K
+from bpfnb.cbpf.ancillary import BY_K, Ancillary
+from bpfnb.cbpf.asm import assemble
 from bpfnb.cbpf.checker import check
 from bpfnb.cbpf.opcodes import BY_CODE, Form
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import UnavailableError
+from bpfnb.linux.limits import environment_limit
 from bpfnb.linux.probe import attempt, socket_filters
 from bpfnb.packets.packet import Packet, PacketBatch
-from tests.strategies import legal_programs, packet_bytes
+from tests.strategies import close_packets, close_programs, legal_programs, packet_bytes
 from tests.test_cases import RUN, Case, named
 
 HERE = attempt("socket filters", socket_filters)
@@ -76,7 +78,7 @@ def test_every_backend_returns_what_a_case_says(case: Case, name: str) -> None:
 
 def test_every_backend_runs_most_cases() -> None:
     """A backend that refuses everything would agree with everybody."""
-    for name in OTHERS:
+    for name in [*OTHERS, *(["linux"] if HERE.works else [])]:
         batch = [(case.program, PacketBatch.of([Packet(b"")])) for case in RUN]
         assert sum(ran(program, one, name) is not None for program, one in batch) > len(RUN) // 2
 
@@ -99,6 +101,39 @@ def test_every_backend_agrees_with_the_machine(
     if "rand" in extensions(program):
         return  # nobody can foretell it
     agree(program, batch, name)
+
+
+@pytest.mark.parametrize("name", [*OTHERS, "linux"])
+@settings(max_examples=400, deadline=None)
+@given(program=close_programs(), packets=st.lists(close_packets(), min_size=1, max_size=8))
+def test_every_backend_agrees_where_tests_are_met(
+    name: str, program: Program, packets: list[bytes]
+) -> None:
+    if name == "linux" and not HERE.works:
+        pytest.skip(f"socket filters: {HERE.reason}")
+    agree(program, PacketBatch.of([Packet(each) for each in packets]), name)
+
+
+NOTES = st.builds(
+    Ancillary,
+    mark=st.integers(0, 9),
+    ifindex=st.none() | st.integers(0, 9),
+    net_offset=st.integers(-20, 40) | st.sampled_from([1 << 63, -(1 << 63), 1 << 32]),
+    link_offset=st.none() | st.integers(-20, 20) | st.just(1 << 64),
+)
+
+
+@pytest.mark.parametrize("name", ["pygen", "native"])
+@settings(max_examples=200, deadline=None)
+@given(program=legal_programs(), data=st.data())
+def test_notes_and_link_types_of_all_sorts_change_nothing(
+    name: str, program: Program, data: st.DataObject
+) -> None:
+    if "rand" in extensions(program):
+        return
+    linktypes = st.sampled_from([None, 1, 101, 113, 276])
+    packet = st.builds(Packet, packet_bytes(), st.integers(0, 2000), st.none() | NOTES, linktypes)
+    agree(program, PacketBatch.of(data.draw(st.lists(packet, max_size=5))), name)
 
 
 LONGEST: dict[str, list[tuple[int, int, int, int]]] = {
@@ -134,13 +169,14 @@ def test_the_longest_programs_agree(words: str, name: str) -> None:
     assert check(program) == ()
     packets = [bytes(range(256)) * 20, b"\xc8" * 60, b"\1" * 4095, b"\0", b""]
     batch = PacketBatch.of([Packet(each) for each in packets])
-    if name == "linux":
-        from bpfnb.linux.limits import environment_limit
-        from bpfnb.linux.sockfilter import verdicts
-
-        if environment_limit(program) is None:  # its own limits are another test's
-            expected = backends.run_many(program, batch, "interp").tolist()
-            shown = [min(a, len(b)) for a, b in zip(expected, packets, strict=True)]
-            assert verdicts(program, packets) == shown
-        return
+    if name == "linux" and environment_limit(program) is not None:
+        return  # its own limits are another test's
     agree(program, batch, name)
+
+
+def test_as_many_loads_as_a_sockets_memory_takes_run_in_the_kernel() -> None:
+    if not HERE.works:
+        pytest.skip(f"socket filters: {HERE.reason}")
+    most = assemble("ldh [0]\n" * 1100 + "ret #7")
+    assert environment_limit(most) is None
+    assert backends.run_many(most, PacketBatch.of([Packet(b"ab")]), "linux").tolist() == [7]

@@ -186,7 +186,7 @@ def test_a_large_packet_makes_the_buffer_grow_until_the_system_forbids(pair: Soc
     assert pair.send([bytes(250_000), b"ab"]) == [250_000, 2]
     with open("/proc/sys/net/core/wmem_max") as file:
         most = 2 * int(file.read())
-    with pytest.raises(PacketError, match="packet 1 has"):
+    with pytest.raises(PacketError, match="packet 2 has"):
         pair.send([b"", bytes(most)])
 
 

@@ -43,7 +43,7 @@ def stepped(program: Program, data: bytes) -> tuple[list[int], int]:
     path: list[int] = []
     while state.ret is None:
         if len(path) == BUDGET:
-            raise out_of_steps(BUDGET)
+            raise out_of_steps(program, BUDGET)
         path.append(state.pc)
         state = step(state, program, data, ancillary=SURE)
     return path, state.ret
@@ -117,7 +117,7 @@ def test_a_jump_backwards_counts_in_32_bits() -> None:
     [
         (BACK, 2, "did not end within 2 steps"),
         (Program.from_insns([(0x05, 0, 0, 0xFFFFFFFF)]), None, "did not end within 1 steps"),
-        (Program(()), None, "did not end within 0 steps"),
+        (Program(()), None, "the program is empty"),
         (Program(()), 1, "pc is 0, the last instruction -1"),
         (Program.from_insns([(0x00, 0, 0, 1)]), 9, "pc is 1, the last instruction 0"),
         (Program.from_insns([(0x15, 0, 255, 9)]), 9, "pc is 256, the last instruction 0"),

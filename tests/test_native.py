@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpfnb import jit
-from bpfnb.backends import lowering, native
+from bpfnb.backends import NAMES, lowering, native, run_many
 from bpfnb.cbpf.ancillary import BY_NAME, Ancillary
 from bpfnb.cbpf.asm import assemble
 from bpfnb.cbpf.insn import Insn
@@ -111,22 +111,96 @@ def test_the_guard_kills_what_reads_outside() -> None:
     assert done.returncode == -signal.SIGSEGV, done.stderr[-2000:]
 
 
-def test_a_packet_outside_its_buffer_is_not_touched() -> None:
-    for offset, length in ((0, 15), (8, 7), (15, 0), (1 << 63, 4), ((1 << 64) - 2, 4)):
-        columns = Columns.in_a_row([14, 0], [14, 0], [1, 1], [None, None])
-        columns.offsets[1], columns.lengths[1] = offset, length
-        with pytest.raises(PacketError, match="packet 2 lies outside"):
-            native.run_many(IS_ARP, PacketBatch(bytes(14), columns))
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("offset", "length"), [(0, 15), (8, 7), (15, 0), (1 << 63, 4), ((1 << 64) - 2, 4)]
+)
+def test_a_packet_outside_its_buffer_is_not_touched(name: str, offset: int, length: int) -> None:
+    columns = Columns(
+        np.array([0, offset], np.uint64), np.array([14, length], "u4"), np.array([14, 0], "u4"), 1
+    )
+    with pytest.raises(PacketError, match="packet 2 lies outside"):
+        run_many(IS_ARP, PacketBatch(bytes(14), columns), name)
 
 
-def test_threads_share_a_batch() -> None:
+def test_columns_are_what_native_code_takes_them_for() -> None:
+    three, two = np.zeros(3, np.uint64), np.zeros(2, np.uint32)
+    with pytest.raises(PacketError, match="lengths has uint32 of shape"):
+        Columns(three, two, two)
+    with pytest.raises(PacketError, match=r"wirelens has int64 .* uint32"):
+        Columns(np.zeros(2, np.uint64), two, np.zeros(2, np.int64))
+    with pytest.raises(PacketError, match="offsets has float64"):
+        Columns(np.zeros(2), two, two)  # type: ignore[arg-type]
+    backwards = Columns(np.arange(6, dtype="u8")[::-2], np.ones(3, "u4"), np.ones(3, "u4"))
+    batch = PacketBatch(bytes(range(6)), backwards)
+    assert run_many(assemble("ldb [0]\nret a"), batch, "native").tolist() == [5, 3, 1]
+
+
+def test_nobody_moves_a_packet_behind_natives_back() -> None:
+    batch = PacketBatch.of([Packet(b"abcd")] * 2)
+    native.run_many(IS_ARP, batch)
+    with pytest.raises(ValueError, match="read-only"):
+        batch.columns.offsets[1] = 1 << 40
+
+
+def test_threads_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = PacketBatch.of([Packet(bytes(12) + each.to_bytes(2, "big")) for each in range(5000)])
     alone = native.run_many(IS_ARP, batch)
     assert np.flatnonzero(alone).tolist() == [0x806]
-    for jobs in (2, 3, 7):
-        assert (native.run_many(IS_ARP, batch, jobs=jobs) == alone).all()
-    with pytest.raises(BpfError, match="jobs is 0"):
-        native.run_many(IS_ARP, batch, jobs=0)
+    for small in (1, 100, 10_000):
+        monkeypatch.setattr(native, "SMALL", small)
+        for jobs in (2, 3, 7, 10**9):
+            assert (native.run_many(IS_ARP, batch, jobs=jobs) == alone).all()
+    for wrong in (0, -1, 1.5, "2", None):
+        with pytest.raises(BpfError, match=f"jobs is {wrong!r}; it counts threads"):
+            run_many(IS_ARP, batch, "native", jobs=wrong)  # type: ignore[arg-type]
+
+
+def test_what_one_thread_raises_ends_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "SMALL", 100)
+    asked: list[int] = []
+
+    def fail() -> int:
+        asked.append(1)
+        if len(asked) == 50:
+            raise LookupError("no more")
+        return 1
+
+    batch = PacketBatch.of([Packet(b"", ancillary=Ancillary(random=fail))] * 20_000)
+    with pytest.raises(LookupError, match="no more"):
+        native.run_many(assemble("ld rand\nret a"), batch, jobs=2)
+    assert len(asked) < 3000  # a thread's own piece at once, the other's when it is done
+
+
+INTERRUPTED = """
+import _thread, sys, threading, time
+from bpfnb.backends import native
+from bpfnb.cbpf.asm import assemble
+from bpfnb.packets.packet import Packet, PacketBatch
+work = "\\n".join(["ld len", "tax", "mul #0x9e3779b1", *["div x", "add #0x9e3779b1"] * 200])
+slow = native.compiled(assemble(work + "\\nret a"))
+few = PacketBatch.of([Packet(bytes(60))] * 20_000)
+begin = time.perf_counter()
+slow.scan(few)
+whole = 100 * (time.perf_counter() - begin)
+many = few.take(list(range(len(few))) * 100)
+threading.Timer(whole / 20, _thread.interrupt_main).start()
+begin = time.perf_counter()
+try:
+    slow.scan(many, jobs=int(sys.argv[1]))
+except KeyboardInterrupt:
+    assert time.perf_counter() - begin < whole / 3
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interrupt_is_seen_between_two_pieces(jobs: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(jobs)],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout == "interrupted\n", done.stderr
 
 
 def test_the_lock_is_free_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:

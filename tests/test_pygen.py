@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import random
+import struct
 import traceback
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from bpfnb.cbpf.asm import assemble
 from bpfnb.cbpf.machine import run
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import UnavailableError
-from bpfnb.packets.packet import PacketBatch
+from bpfnb.packets.packet import Packet, PacketBatch
 from bpfnb.pcap import compile_filter
 from tests.strategies import legal_programs, packet_bytes
 
@@ -193,6 +194,23 @@ def test_an_error_in_it_shows_its_line() -> None:
         accepts(b"", 0, broken)
     shown = "".join(traceback.format_exception(caught.value))
     assert "A = extension(0xfffff014, 0, 0, P, notes)" in shown
+
+
+@pytest.mark.parametrize("error", [IndexError, struct.error])
+def test_an_error_of_the_notes_is_no_load_past_the_end(error: type[Exception]) -> None:
+    def fail() -> int:
+        raise error("no chance")
+
+    batch = PacketBatch.of([Packet(b"a", ancillary=Ancillary(random=fail))])
+    with pytest.raises(error, match="no chance"):
+        pygen.run_many(assemble("ld rand\nldb [0]\nret a"), batch)
+
+
+def test_a_load_that_is_still_wanted_is_made_before_its_X_changes() -> None:
+    program = assemble("ldx #1\nldb [x + 0]\njeq #5, a, b\na: ldx #0\nret a\nb: ret #0")
+    assert compiled(program)(bytes([0, 5, 7]), 3, None) == 5
+    unwanted = assemble("ldx #1\nldb [x + 0]\njeq #5, a, b\na: ldx #0\nret #9\nb: ret #0")
+    assert "A =" not in source(unwanted)
 
 
 def test_unchecked_programs_are_refused() -> None:

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
     Rets = npt.NDArray[np.uint32]
 
-__all__ = ["MANY", "NAMES", "Backend", "first_difference", "get", "quickest", "run_many"]
+__all__ = [
+    "MANY",
+    "NAMES",
+    "Backend",
+    "checked_jobs",
+    "first_difference",
+    "get",
+    "quickest",
+    "run_many",
+]
 
 NAMES: tuple[str, ...] = ("interp", "pygen", "native", "libpcap", "linux")
 # Packets from which compiling for the processor is time well spent
@@ -56,7 +65,7 @@ def get(name: str) -> Backend:
     'bpfnb.backends.interp'
     """
     if name not in NAMES:
-        near = get_close_matches(name, NAMES, 1)
+        near = get_close_matches(str(name), NAMES, 1)
         cure = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}, and auto"
         raise BpfError(f"there is no backend {name!r}", cure)
     return cast(Backend, import_module(f"bpfnb.backends.{name}"))
@@ -88,14 +97,20 @@ def run_many(
     "auto" is the quickest one.  `jobs` threads share the work on native; the
     other backends hold Python's lock and take one.
     """
-    if jobs < 1:
-        raise BpfError(f"jobs is {jobs}; it counts threads, from 1")
+    checked_jobs(jobs)
     name = quickest(program, len(batch), budget) if backend == "auto" else backend
     if name == "native" and jobs > 1:
         from bpfnb.backends import native
 
         return native.run_many(program, batch, budget, jobs)
     return get(name).run_many(program, batch, budget)
+
+
+def checked_jobs(jobs: int) -> int:
+    """A number of threads; BpfError for what is none."""
+    if not isinstance(jobs, int) or jobs < 1:
+        raise BpfError(f"jobs is {jobs!r}; it counts threads, from 1")
+    return jobs
 
 
 def first_difference(rets: Mapping[str, Rets]) -> int | None:

@@ -29,15 +29,21 @@ if TYPE_CHECKING:
 __all__ = ["ASKED", "NOTES", "answer", "each", "needed", "shared"]
 
 MASK = 0xFFFFFFFF
-NOWHERE = -(1 << 40)  # an offset that no sum with 32 bits makes positive
+NOWHERE = -(1 << 40)  # an offset that no sum with 32 bits brings into a packet, nor its opposite
 NO_DEVICE = -1
 SIGNED = 0x80000000  # offsets from here on count from the network or link header
+
+
+def offset(given: int | None) -> int:
+    """Where headers start, as 64 bits can hold it: beyond NOWHERE it is as far off as can be."""
+    return NOWHERE if given is None else max(NOWHERE, min(given, -NOWHERE))
+
 
 ASKED = ("nla", "nlan", "rand")
 OFFSETS = {"net_offset", "link_offset"}
 READERS: dict[str, Callable[[bytes, Ancillary], int]] = {
-    "net_offset": lambda data, notes: notes.net_offset,
-    "link_offset": lambda data, notes: NOWHERE if notes.link_offset is None else notes.link_offset,
+    "net_offset": lambda data, notes: offset(notes.net_offset),
+    "link_offset": lambda data, notes: offset(notes.link_offset),
     "proto": lambda data, notes: notes.proto & MASK,
     "type": lambda data, notes: notes.pkttype & MASK,
     "ifidx": lambda data, notes: NO_DEVICE if notes.ifindex is None else notes.ifindex & MASK,

@@ -4,10 +4,11 @@ It gives all 32 bits of ret, which takes several runs for each packet
 (`linux.readout`).  A packet sent over a socket pair is only its bytes: it has no
 device, protocol, mark, VLAN tag or link header, and its wire length is the
 length sent.  A program that asks for what a packet of the batch has and the
-socket pair has not is refused with a sentence, not run on other facts.
+socket pair has not is refused with a sentence, not run on other facts.  Whether a
+load at X + k counts from the network or link header only running tells: where X can
+be large enough, our machine runs first.
 
-Left out: loads at X + k that end up in the network or link header's range
-(SKF_NET_OFF), which only running would tell.
+Left out: `ret` is read from packets' lengths, and so costs four runs and more.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bpfnb.cbpf.ancillary import BY_K, LL_OFF, NET_OFF, UNIX_SOCKET, Ancillary
 from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.opcodes import BY_CODE, Form
 from bpfnb.cbpf.program import Program
+from bpfnb.cbpf.trace import trace
 from bpfnb.errors import UnavailableError
 from bpfnb.linux.readout import rets
 from bpfnb.linux.sockfilter import SocketPair
@@ -49,6 +51,8 @@ NOTES: dict[str, Callable[[Ancillary], object]] = {
 }
 PIECE = 4096  # packets whose bytes are copied at a time
 FICKLE = {"rand", "cpu"}
+HEADERS = ("the network header", "the link header")
+WORD = 0xFFFFFFFF
 
 
 def run_many(
@@ -68,7 +72,7 @@ def run_many(
         pair.attach(program)  # it must be legal, also where there is no packet
         for first in range(0, len(batch), PIECE):
             data = [packet.data for packet in batch[first : first + PIECE]]
-            found[first : first + PIECE] = rets(program, data, pair)
+            found[first : first + PIECE] = rets(program, data, pair, first + 1)
             done(len(data))
     return found
 
@@ -86,6 +90,34 @@ def refuse_unlike(program: Program, batch: PacketBatch) -> None:
                     f"linux runs filters on a socket pair; {name} is not there what it is for "
                     f"packet {number + 1}"
                 )
+
+    if not reaches_headers(program):
+        return
+    for number, packet in enumerate(batch):
+        if any(unlike(name, packet) for name in HEADERS) and counts(program, packet):
+            raise UnavailableError(
+                f"linux runs filters on a socket pair, which has no headers where packet "
+                f"{number + 1} has them; a load at X + k counts from one"
+            )
+
+
+def reaches_headers(program: Program) -> bool:
+    """Whether X + k of an indirect load may be an offset from a header."""
+    most, ks = 0, [0]
+    for insn in program.insns:
+        row = BY_CODE.get(insn.code)
+        if row and row.form is Form.IND:
+            ks.append(insn.k)
+        elif row and row.mnemonic in ("ldx", "ldxb", "tax"):
+            most = max(most, {Form.MSH: 60, Form.IMM: insn.k}.get(row.form, WORD))
+    return len(ks) > 1 and (most + max(ks) >= LL_OFF)
+
+
+def counts(program: Program, packet: Packet) -> bool:
+    """Whether a load at X + k counts from a header on this packet, on our machine."""
+    steps = trace(program, packet.data, packet.wirelen, packet.ancillary).steps
+    indirect = (step for step in steps if BY_CODE[step.insn.code].form is Form.IND)
+    return any(step.before.X + step.insn.k & WORD >= LL_OFF for step in indirect)
 
 
 def asked(program: Program) -> Iterator[str]:

@@ -66,7 +66,7 @@ def module(program: Program) -> str:
     else:
         parts.append(scan("whole", "whole"))
     rounds = ROUNDS if len(program) <= SHORT else 1
-    return "\n".join([*parts, DECLARATIONS, UNROLL.format(rounds)])
+    return "\n".join([*parts, declarations(program), UNROLL.format(rounds)])
 
 
 def counting_module(program: Program) -> str:
@@ -77,7 +77,7 @@ def counting_module(program: Program) -> str:
             heading(program),
             body,
             scan("whole", "whole", counting=True),
-            DECLARATIONS,
+            declarations(program),
             UNROLL.format(1),
         ]
     )
@@ -89,12 +89,25 @@ def located_module(program: Program) -> str:
     body = lowering.function("filter", "").replace("define internal", "define", 1)
     body = body.replace(" nounwind", " nounwind !dbg !5", 1)
     places = [f"!{LOCATIONS + pc} = {LOCATION.format(pc + 1)}" for pc in range(len(program))]
-    return "\n".join([heading(program), body, DECLARATIONS, DEBUG, *places])
+    return "\n".join([heading(program), body, declarations(program), DEBUG, *places])
 
 
 def heading(program: Program) -> str:
     """A comment; a program's origin may hold anything, so only its size is told."""
     return f"; {len(program)} instructions of classic BPF"
+
+
+def declarations(program: Program) -> str:
+    """What the functions call."""
+    return FAR + DECLARATIONS if wanders(program) else DECLARATIONS
+
+
+def wanders(program: Program) -> bool:
+    """Whether a load may count from the network or link header."""
+    return any(
+        BY_CODE[insn.code].form is Form.IND or (BY_CODE[insn.code].size and insn.k >= SIGNED)
+        for insn in program.insns
+    )
 
 
 def reach_of(program: Program) -> int:
@@ -186,8 +199,8 @@ class Lowering:
         """Go on at an instruction."""
         self.lines.append(f"  br label %pc{pc}")
 
-    def require(self, condition: str) -> None:
-        """Go on where a condition holds, else end with 0."""
+    def require(self, condition: str) -> str:
+        """Go on where a condition holds, else end with 0; the label under which it goes on."""
         self.named += 1
         on, out = f"on{self.named}", f"out{self.named}" if self.counting else "reject"
         self.lines.append(f"  br i1 {condition}, label %{on}, label %{out}, !prof !0")
@@ -196,6 +209,7 @@ class Lowering:
             self.counted(2)
             self.lines.append("  br label %reject")
         self.lines.append(f"{on}:")
+        return on
 
     def counted(self, which: int) -> None:
         """Count one of three things: 0 the instruction runs, 1 it jumps by jt, 2 it ends here."""
@@ -234,35 +248,26 @@ class Lowering:
             f"  br i1 {inside}, label %{read}, label %{far}, !prof !0",
             f"{far}:",
         ]
-        other = self.negative(start, row.size)
-        self.named += 1
-        self.lines += [f"  br label %far{self.named}", f"far{self.named}:"]
+        other, found = self.negative(start, row.size)
         self.lines += [f"  br label %{read}", f"{read}:"]
-        place = self.new(f"phi i64 [ {start}, %{here} ], [ {other}, %far{self.named} ]")
+        place = self.new(f"phi i64 [ {start}, %{here} ], [ {other}, %{found} ]")
         self.put("A", self.read(place, row.size))
         self.goto(self.pc + 1)
 
     def at_constant(self, k: int, size: int) -> str:
         """The bytes at a constant offset."""
         if k >= SIGNED:
-            return self.read(self.negative(str(k), size), size)
+            start, _ = self.negative(str(k), size)
+            return self.read(start, size)
         if k + size > self.known:
             self.require(self.new(f"icmp uge i64 %len, {k + size}"))
         return self.read(str(k), size)
 
-    def negative(self, offset: str, size: int) -> str:
-        """Where bytes lie whose offset (i64) counts from the network or link header."""
-        net = self.new(f"icmp uge i64 {offset}, {NET_OFF}")
-        bases = [self.note(name) for name in ("net_offset", "link_offset")]
-        base = self.new(f"select i1 {net}, i64 {bases[0]}, i64 {bases[1]}")
-        zero = self.new(f"select i1 {net}, i64 {NET_OFF}, i64 {LL_OFF}")
-        above = self.new(f"sub i64 {offset}, {zero}")
-        start = self.new(f"add i64 {above}, {base}")
-        self.require(self.new(f"icmp sge i64 {above}, 0"))
-        self.require(self.new(f"icmp sge i64 {start}, 0"))
-        end = self.new(f"add i64 {start}, {size}")
-        self.require(self.new(f"icmp sle i64 {end}, %len"))
-        return start
+    def negative(self, offset: str, size: int) -> tuple[str, str]:
+        """Where bytes lie whose offset (i64) counts from a header; the label it goes on under."""
+        asked = f"i64 {offset}, i64 {size}, i64 %len, ptr %notes"
+        start = self.new(f"call i64 @far({asked})")
+        return start, self.require(self.new(f"icmp sge i64 {start}, 0"))
 
     def read(self, start: str, size: int) -> str:
         """`size` bytes that are known to be there, in network order."""
@@ -531,6 +536,28 @@ AHEAD_OF = f"""%@.soon = add i64 %@, {AHEAD}
   %@.soon.offset = load i64, ptr %@.soon.place
   %@.soon.P = getelementptr i8, ptr %base, i64 %@.soon.offset
   call void @llvm.prefetch.p0(ptr %@.soon.P, i32 0, i32 3, i32 1)"""
+FAR = f"""
+; Where bytes begin whose offset counts from the network or link header; -1: not in the packet.
+define internal i64 @far(i64 %offset, i64 %size, i64 %len, ptr readonly %notes)
+    nounwind noinline cold {{
+  %net = icmp uge i64 %offset, {NET_OFF}
+  %net.base.at = getelementptr i64, ptr %notes, i64 {NOTES.index("net_offset")}
+  %net.base = load i64, ptr %net.base.at
+  %link.base.at = getelementptr i64, ptr %notes, i64 {NOTES.index("link_offset")}
+  %link.base = load i64, ptr %link.base.at
+  %base = select i1 %net, i64 %net.base, i64 %link.base
+  %zero = select i1 %net, i64 {NET_OFF}, i64 {LL_OFF}
+  %above = sub i64 %offset, %zero
+  %start = add i64 %above, %base
+  %end = add i64 %start, %size
+  %counts = icmp sge i64 %above, 0
+  %behind = icmp sge i64 %start, 0
+  %inside = icmp sle i64 %end, %len
+  %placed = and i1 %counts, %behind
+  %there = and i1 %placed, %inside
+  %found = select i1 %there, i64 %start, i64 -1
+  ret i64 %found
+}}"""
 DECLARATIONS = """
 declare i16 @llvm.bswap.i16(i16)
 declare i32 @llvm.bswap.i32(i32)

@@ -6,8 +6,9 @@
 
 A batch is scanned where it lies, in pieces: no object is made for a packet, a
 keyboard interrupt is seen between two pieces, and each piece asks anew whether
-a mapped file still has all its bytes.  While a piece runs Python's global lock
-is free, so that `jobs` threads share the work.
+a mapped file still has all its bytes.  (One cut short while a piece runs ends the
+process, as it does every program that maps files.)  While a piece runs Python's
+global lock is free, so that `jobs` threads share the work.
 
 Native code reads nothing outside a packet, whatever the program: each load is
 checked against the captured length (`lowering`).
@@ -17,23 +18,21 @@ Left out: unchecked programs, which may loop.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
+from threading import Thread
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from bpfnb import jit
-from bpfnb.backends import facts, lowering
+from bpfnb.backends import checked_jobs, facts, lowering
 from bpfnb.cbpf.program import Program
-from bpfnb.errors import BpfError, PacketError, UnavailableError
+from bpfnb.errors import UnavailableError
 from bpfnb.progress import progress
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bpfnb.packets.columns import Columns
     from bpfnb.packets.packet import PacketBatch
 
     Rets = npt.NDArray[np.uint32]
@@ -41,7 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Native", "compiled", "run_many"]
 
-PIECE = 1 << 18  # packets between two looks at the file and the keyboard
+PIECE = 1 << 18  # packets between two looks at the file and the keyboard,
+SMALL, SHARES = 1 << 13, 8  # fewer where threads share them: each gets so many pieces
 KEPT = 64  # compiled programs
 
 pointer, i32, i64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64
@@ -79,13 +79,13 @@ class Native:
         """The processor's instructions."""
         return self._code.assembly
 
-    def scan(self, batch: PacketBatch, jobs: int = 1, out: Rets | None = None) -> Rets:
-        """Run on each packet: uint32 of shape (len(batch),), in `out` where it is given.
+    def scan(self, batch: PacketBatch, jobs: int = 1) -> Rets:
+        """Run on each packet by `jobs` threads: uint32 of shape (len(batch),).
 
         PacketError when a packet lies outside the batch's buffer.
         """
-        work = Work(self, self._scan, batch, out)
-        work.done_by([()] * jobs)
+        work = Work(self, self._scan, batch, jobs)
+        work.do([()] * work.jobs)
         return work.rets
 
     def count(self, batch: PacketBatch, jobs: int = 1) -> tuple[Rets, Counts]:
@@ -96,50 +96,65 @@ class Native:
         """
         import numpy as np
 
-        rooms = np.zeros((jobs, len(self.program), 3), np.int64)
-        work = Work(self, self._counting_scan, batch)
-        work.done_by([(room.ctypes.data,) for room in rooms])
+        work = Work(self, self._counting_scan, batch, jobs)
+        rooms = np.zeros((work.jobs, len(self.program), 3), np.int64)
+        work.do([(room.ctypes.data,) for room in rooms])
         return work.rets, rooms.sum(axis=0)
 
 
 class Work:
-    """One scan: a batch as native code takes it, and where the rets go."""
+    """One scan: a batch as native code takes it, where the rets go, and who has which piece.
+
+    `jobs` are as many threads as were asked for, but no more than there are pieces.
+    """
 
     def __init__(
-        self,
-        native: Native,
-        scan: Callable[..., None],
-        batch: PacketBatch,
-        out: Rets | None = None,
+        self, native: Native, scan: Callable[..., None], batch: PacketBatch, jobs: int
     ) -> None:
         import numpy as np
 
+        size, wanted = len(batch), checked_jobs(jobs)
         self.scan, self.batch, self.asks, self.reach = scan, batch, native.asks, native.reach
-        self.columns = placed(batch.columns)
-        self.rets: Rets = np.empty(len(batch), np.uint32) if out is None else out
+        self.columns = batch.columns
+        self.rets: Rets = np.empty(size, np.uint32)
         self.facts = facts.shared(batch, native.asks) if native.asks else b""
+        # Several threads get more pieces than one each: they are done at the same time.
+        self.step = PIECE if wanted == 1 else max(SMALL, min(PIECE, -(-size // (wanted * SHARES))))
+        self.jobs = max(1, min(wanted, -(-size // self.step)))
+        self.firsts = iter(range(0, size, self.step))  # whoever takes the next one has it alone
+        self.raised: list[BaseException] = []
 
-    def done_by(self, threads: Sequence[tuple[int, ...]]) -> None:
-        """Scan it all; each thread has its own further arguments for `scan`."""
-        size = len(self.rets)
-        step = max(1, min(PIECE, -(-size // len(threads))))
-        # The threads take turns at one list's iterator, which hands out each piece once.
-        todo = iter([(first, min(first + step, size)) for first in range(0, size, step)])
-        with progress(size, "packets") as done:
-            if len(threads) == 1:
-                self.pieces(todo, done, *threads[0])
-                return
-            with ThreadPoolExecutor(len(threads)) as pool:
-                for each in [pool.submit(self.pieces, todo, done, *extra) for extra in threads]:
-                    each.result()
+    def do(self, threads: Sequence[tuple[int, ...]]) -> None:
+        """Scan it all; each thread, of which this is one, has further arguments for `scan`.
 
-    def pieces(
-        self, todo: Iterator[tuple[int, int]], done: Callable[[int], None], *extra: int
-    ) -> None:
-        """Scan pieces until there are none left."""
-        for first, last in todo:
-            self.piece(first, last, *extra)
-            done(last - first)
+        What one of them raises, a keyboard interrupt too, ends all of them at their
+        next piece, and is raised here.
+        """
+        with progress(len(self.rets), "packets") as done:
+            others = [Thread(target=self.pieces, args=(done, *each)) for each in threads[1:]]
+            for other in others:
+                other.start()
+            self.pieces(done, *threads[0])
+            for other in others:
+                try:
+                    other.join()
+                except KeyboardInterrupt as error:
+                    self.raised.append(error)
+                    other.join()
+        if self.raised:
+            raise self.raised[0]
+
+    def pieces(self, done: Callable[[int], None], *extra: int) -> None:
+        """Scan pieces until there are none left, or somebody has failed."""
+        try:
+            for first in self.firsts:
+                if self.raised:
+                    break
+                last = min(first + self.step, len(self.rets))
+                self.piece(first, last, *extra)
+                done(last - first)
+        except BaseException as error:  # noqa: BLE001  it is raised in the thread that waits
+            self.raised.append(error)
 
     def piece(self, first: int, last: int, *extra: int) -> None:
         """Scan the packets first … last - 1."""
@@ -151,7 +166,7 @@ class Work:
         self.columns.require_inside(len(buffer))
         self.scan(
             buffer if isinstance(buffer, bytes) else address(buffer),
-            *self.columns.addresses,
+            *map(address, (self.columns.offsets, self.columns.lengths, self.columns.wirelens)),
             rows if isinstance(rows, bytes) else address(rows) - first * stride * rows.itemsize,
             stride,
             ask,
@@ -171,6 +186,8 @@ class Work:
             return None, raised
 
         def ask(at: int, which: int, A: int, X: int) -> int:
+            if raised:
+                return 0
             try:
                 return facts.answer(self.batch[at], which, A, X)
             except BaseException as error:  # noqa: BLE001  no error may cross native code
@@ -178,49 +195,6 @@ class Work:
                 return 0
 
         return ASK(ask), raised
-
-
-class Placed:
-    """The columns of a batch, at rest in memory as native code reads them.
-
-    `end` is one past the last byte of any packet, `shortest` the least length.
-    """
-
-    def __init__(self, columns: Columns) -> None:
-        import numpy as np
-
-        self.offsets = np.ascontiguousarray(columns.offsets, np.uint64)
-        self.lengths = np.ascontiguousarray(columns.lengths, np.uint32)
-        self.wirelens = np.ascontiguousarray(columns.wirelens, np.uint32)
-        self.addresses = tuple(map(address, (self.offsets, self.lengths, self.wirelens)))
-        parts = range(0, len(self.offsets), PIECE)
-        self.shortest = int(self.lengths.min(initial=0xFFFFFFFF))
-        self.end = max((self.end_of(slice(first, first + PIECE)) for first in parts), default=0)
-
-    def end_of(self, part: slice) -> int:
-        """One past the last byte of some packets; 2**64 where that cannot be."""
-        offsets = self.offsets[part]
-        ends = offsets + self.lengths[part]
-        return int(ends.max()) if bool((ends >= offsets).all()) else 1 << 64
-
-    def require_inside(self, size: int) -> None:
-        """Raise PacketError unless all packets lie in a buffer of so many bytes."""
-        if self.end <= size:
-            return
-        ends = self.offsets + self.lengths
-        first = int(((ends > size) | (ends < self.offsets)).argmax())
-        raise PacketError(f"packet {first + 1} lies outside the batch's buffer")
-
-
-PLACED: WeakKeyDictionary[Columns, Placed] = WeakKeyDictionary()
-
-
-def placed(columns: Columns) -> Placed:
-    """The columns at rest, looked at once: a small batch is scanned in less time than that."""
-    found = PLACED.get(columns)
-    if found is None:
-        found = PLACED[columns] = Placed(columns)
-    return found
 
 
 def address(memory: Any) -> int:
@@ -242,6 +216,4 @@ def run_many(
     """Run on each packet by `jobs` threads: uint32 of shape (len(batch),)."""
     if budget is not None:
         raise UnavailableError("native runs no unchecked program: it may loop for ever")
-    if jobs < 1:
-        raise BpfError(f"jobs is {jobs}; it counts threads, from 1")
     return compiled(program).scan(batch, jobs)

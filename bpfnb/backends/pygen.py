@@ -34,14 +34,32 @@ __all__ = ["compiled", "run_many", "source"]
 
 KEPT = 64  # compiled programs
 NUMBERS = count(1)
-NAMES = {
-    "error": error,
-    "extension": extension,
-    "far_load": far_load,
-    "word": Struct(">I").unpack_from,
-}
 
 Function = Callable[[bytes, int, Notes], int]
+
+
+class Elsewhere(Exception):  # noqa: N818  it carries an error and is none itself
+    """An error of the kind that a load past the end raises, but from elsewhere."""
+
+
+def carried(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, whose errors no `except` of the generated source takes for its own."""
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except (IndexError, error) as raised:
+            raise Elsewhere(raised) from raised
+
+    return call
+
+
+NAMES: dict[str, Any] = {
+    "error": error,
+    "extension": carried(extension),
+    "far_load": carried(far_load),
+    "word": Struct(">I").unpack_from,
+}
 
 
 @lru_cache(maxsize=KEPT)
@@ -70,4 +88,7 @@ def run_many(
         raise UnavailableError("pygen runs no unchecked program: it may loop for ever")
     accepts = compiled(program)
     rets = (accepts(data, wirelen, notes) for data, wirelen, notes in contents(batch))
-    return np.fromiter(rets, np.uint32, len(batch))
+    try:
+        return np.fromiter(rets, np.uint32, len(batch))
+    except Elsewhere as carrier:
+        raise carrier.args[0] from None

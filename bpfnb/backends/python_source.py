@@ -283,8 +283,7 @@ class Writer:
         row = BY_CODE[insn.code]
         if row.cls is Class.JMP:
             return known
-        if known.waiting and "A" in uses(insn)[0]:
-            known = self.take(indent, known)
+        known = self.ready(pc, indent, known)
         if row.size:
             return self.load(pc, insn, indent, known)
         self.said.append(pc)
@@ -294,6 +293,16 @@ class Writer:
             self.write(indent, f"return {'A' if row.form is Form.A else insn.k}")
             return known
         return self.move(insn, indent, known)
+
+    def ready(self, pc: int, indent: int, known: Known) -> Known:
+        """Make a load that has been waiting where an instruction reads A, or changes its X."""
+        if not known.waiting:
+            return known
+        reads, writes = uses(self.made.program.insns[pc])
+        moved = known.waiting[0] == "X" and "X" in writes
+        if "A" in reads or (moved and "A" in self.made.live[pc]):
+            return self.take(indent, known)
+        return replace(known, waiting=None) if moved else known
 
     def move(self, insn: Insn, indent: int, known: Known) -> Known:
         """Loads of what is no packet byte, stores, tax and txa."""

@@ -56,12 +56,16 @@ class Node:
 
 @dataclass(frozen=True)
 class Structure:
-    """The nodes by their first pc; `ways` is how many lead to each, `chosen` the tests."""
+    """The nodes by their first pc; `ways` is how many lead to each, `chosen` the tests.
+
+    `live` has for each pc the registers that are read behind it before they are written.
+    """
 
     program: Program
     nodes: Mapping[int, Node]
     ways: Mapping[int, int]
     chosen: Mapping[int, Choice]
+    live: dict[int, frozenset[str]] = field(default_factory=dict)
 
     def is_meeting(self, pc: int) -> bool:
         """Whether several ways lead there and it is more than a ret, which costs no line more."""
@@ -162,13 +166,14 @@ def common(parent: Mapping[int, int], depth: Mapping[int, int], one: int, two: i
 
 
 def find_live(made: Structure) -> None:
-    """Give each node the registers that it, or what follows, reads before it writes them."""
+    """Give each node, and each pc, the registers that what follows reads before it writes them."""
     for pc in sorted(made.nodes, reverse=True):
         node = made.nodes[pc]
         live: set[str] = set()
         for target in node.targets:
             live |= made.nodes[target].live
         for each in reversed(node.pcs):
+            made.live[each] = frozenset(live)
             reads, writes = uses(made.program.insns[each])
             live = (live - writes) | reads
         node.live = frozenset(live)

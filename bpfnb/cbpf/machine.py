@@ -270,7 +270,7 @@ def run(
     end = advance(rows, data, length, ancillary, 0, 0, 0, {}, steps)
     if isinstance(end, int):
         return end
-    raise out_of_steps(len(steps))
+    raise out_of_steps(program, len(steps))
 
 
 def step(
@@ -328,11 +328,13 @@ def follow(
     end = advance(watched, data, length, ancillary, 0, 0, 0, {}, steps)
     if isinstance(end, int):
         return watched.path, end
-    raise out_of_steps(len(steps))
+    raise out_of_steps(program, len(steps))
 
 
-def out_of_steps(budget: int) -> BpfError:
+def out_of_steps(program: Program, budget: int) -> BpfError:
     """The error of a program that did not end in time."""
+    if not len(program):
+        return BpfError("the program is empty", "the shortest program is: ret #0")
     return BpfError(f"the program did not end within {budget} steps; it may loop")
 
 

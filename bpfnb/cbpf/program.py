@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Self
 
 from bpfnb.cbpf.insn import Insn, pack, unpack
+from bpfnb.errors import BpfError
 
 __all__ = ["Program", "Row", "SourceLine"]
 
@@ -31,6 +32,7 @@ class SourceLine:
 class Program:
     """A sequence of instructions; two are equal when their instructions are.
 
+    BpfError for a field that holds more, or less, than the kernel's own has room for.
     `labels` maps a name to the pc it stands before.  `lines` has one entry an
     instruction, or none at all where there was no text.  `linktype` is the
     LINKTYPE_ number the offsets were written for, None when unknown.
@@ -43,10 +45,14 @@ class Program:
     linktype: int | None = None
     origin: str = ""
 
+    def __post_init__(self) -> None:
+        insns = tuple(insn_of(pc, row) for pc, row in enumerate(self.insns))
+        object.__setattr__(self, "insns", insns)
+
     @classmethod
     def from_insns(cls, insns: Iterable[Iterable[int]], linktype: int | None = None) -> Self:
         """Make a program from (code, jt, jf, k) rows, each field range-checked."""
-        return cls(tuple(Insn.checked(row) for row in insns), linktype=linktype)
+        return cls(tuple(insns), linktype=linktype)  # type: ignore[arg-type]  # made Insns here
 
     @classmethod
     def from_bytes(cls, data: bytes, linktype: int | None = None) -> Self:
@@ -69,3 +75,11 @@ class Program:
 
     def __hash__(self) -> int:
         return hash(self.insns)
+
+
+def insn_of(pc: int, row: Iterable[int]) -> Insn:
+    """The instruction at pc from its four fields, each held against its width."""
+    try:
+        return Insn.checked(row)
+    except BpfError as error:
+        raise BpfError(f"({pc:03d}) {error.message}", error.hint) from None

@@ -82,7 +82,7 @@ def trace(
     state = State()
     while state.ret is None:
         if len(steps) >= limit:
-            raise out_of_steps(limit)
+            raise out_of_steps(program, limit)
         after = step(state, program, data, length, ancillary)
         insn = insns[state.pc]
         reads, missed = packet_reads(insn, state.X, data, ancillary)

@@ -25,7 +25,7 @@ from bpfnb.cbpf.ancillary import BY_NAME
 from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.opcodes import MAXINSNS, Form, find
 from bpfnb.cbpf.program import Program
-from bpfnb.errors import BpfError
+from bpfnb.errors import UnavailableError
 from bpfnb.linux.sockfilter import SocketPair
 
 __all__ = ["digit_program", "ret", "rets"]
@@ -58,8 +58,8 @@ def digit(shift: int, bits: int, base: int) -> list[Insn]:
 def digit_program(program: Program, shift: int, bits: int, base: int = 1) -> Program:
     """Rewrite a legal program to return one digit of its ret, plus `base`.
 
-    It is for packets without a device, such as a socket pair's.  BpfError when
-    the rewriting would be longer than the kernel takes.
+    It is for packets without a device, such as a socket pair's.  UnavailableError
+    when the rewriting would be longer than the kernel takes.
 
     >>> from bpfnb.cbpf.machine import run
     >>> hex(run(digit_program(Program.from_insns([(6, 0, 0, 0xABCD)]), 8, 8), b"") - 1)
@@ -78,7 +78,7 @@ def digit_program(program: Program, shift: int, bits: int, base: int = 1) -> Pro
         places[key] = place
         place += len(stub) + (key[0] == RET_K)
     if place + 4 > MAXINSNS:
-        raise BpfError(
+        raise UnavailableError(
             f"reading all bits of ret makes this program {place + 4} instructions long; "
             f"the kernel takes {MAXINSNS}"
         )
@@ -104,36 +104,49 @@ def ret(program: Program, packet: bytes, pair: SocketPair | None = None) -> int:
     return rets(program, [packet], pair)[0]
 
 
-def rets(program: Program, packets: Sequence[bytes], pair: SocketPair | None = None) -> list[int]:
+def rets(
+    program: Program, packets: Sequence[bytes], pair: SocketPair | None = None, first: int = 1
+) -> list[int]:
     """Run a program in the kernel: all 32 bits of ret for each packet.
 
-    Four runs for packets of 256 bytes and more, up to 33 for shorter ones.
-    KernelRefused when the kernel takes the program or its rewriting not.
+    Four runs for packets of 256 bytes and more, up to 33 for shorter ones.  `first` is
+    the first packet's number, for messages.  KernelRefused when the kernel takes
+    the program or its rewriting not.
     """
     if pair is None:
         with SocketPair() as own:
-            return rets(program, packets, own)
-    pair.attach(program)  # the program itself must be legal, not only its rewriting
+            return rets(program, packets, own, first)
+    put_on(pair, program)  # the program itself must be legal, not only its rewriting
     found = [0] * len(packets)
     for bits in sorted({digit_bits(len(packet)) for packet in packets}):
         numbers = [i for i, packet in enumerate(packets) if digit_bits(len(packet)) == bits]
-        values = read(pair, program, [packets[i] for i in numbers], bits)
+        shown = [first + i for i in numbers]
+        values = read(pair, program, [packets[i] for i in numbers], bits, shown)
         for i, value in zip(numbers, values, strict=True):
             found[i] = value
     pair.prove()
     return found
 
 
-def read(pair: SocketPair, program: Program, packets: list[bytes], bits: int) -> list[int]:
+def put_on(pair: SocketPair, program: Program) -> None:
+    """Attach a program in place of another, which would count as memory beside it."""
+    if pair.memory():
+        pair.detach()
+    pair.attach(program)
+
+
+def read(
+    pair: SocketPair, program: Program, packets: list[bytes], bits: int, numbers: Sequence[int]
+) -> list[int]:
     """The rets of packets that all show digits of `bits` bits."""
     values = [0] * len(packets)
     if bits == 0:
         # nothing but arriving or not: does it reach a ret, then bit by bit
-        pair.attach(digit_program(program, 0, 1))
-        ended = [length is None for length in pair.send(packets)]
+        put_on(pair, digit_program(program, 0, 1))
+        ended = [length is None for length in pair.send(packets, numbers)]
     for shift in range(0, WORD, bits or 1):
-        pair.attach(digit_program(program, shift, bits or 1, base=1 if bits else 0))
-        for i, length in enumerate(pair.send(packets)):
+        put_on(pair, digit_program(program, shift, bits or 1, base=1 if bits else 0))
+        for i, length in enumerate(pair.send(packets, numbers)):
             if bits:
                 values[i] |= ((length or 1) - 1) << shift
             elif length is not None and not ended[i]:

@@ -195,20 +195,23 @@ class SocketPair:
         raw = self.receiver.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO_WORDS * 4)
         return int(struct.unpack(f"{MEMINFO_WORDS}I", raw)[OPTMEM])
 
-    def send(self, packets: Sequence[bytes]) -> list[int | None]:
+    def send(
+        self, packets: Sequence[bytes], numbers: Sequence[int] | None = None
+    ) -> list[int | None]:
         """Send packets one by one: the length of each as received, None where rejected.
 
         An accepted empty packet gives 0.  PacketError for a packet longer than
-        the sender's buffer may grow (net.core.wmem_max).
+        the sender's buffer may grow (net.core.wmem_max), which is called by its
+        number: `numbers` has them, else they are counted from 1.
         """
         send, receive = self.sender.send, self.receiver.recv_into
         scrap, flags = bytearray(1), socket.MSG_TRUNC | socket.MSG_DONTWAIT
         got: list[int | None] = []
-        for number, packet in enumerate(packets):
+        for at, packet in enumerate(packets):
             try:
                 send(packet)
             except OSError as error:
-                self.send_large(number, packet, error)
+                self.send_large(numbers[at] if numbers else at + 1, packet, error)
             try:
                 got.append(receive(scrap, 1, flags))
             except BlockingIOError:

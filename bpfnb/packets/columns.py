@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bpfnb.errors import CaptureError
+from bpfnb.errors import CaptureError, PacketError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,14 @@ __all__ = ["NO_TIME", "UNKNOWN", "Columns", "Index"]
 
 NO_TIME = -(1 << 63)  # in `times_ns`: unknown
 UNKNOWN = -1  # in `linktypes`: unknown
+PART = 1 << 18  # packets that are looked at together, for the memory's sake
+KINDS = {
+    "offsets": "uint64",
+    "lengths": "uint32",
+    "wirelens": "uint32",
+    "linktypes": "int32",
+    "times_ns": "int64",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +37,9 @@ class Columns:
     `wirelens` is uint32; `times_ns` int64 with NO_TIME for unknown, or None: all
     unknown.  `linktypes` is int32 with UNKNOWN for unknown; None says that all
     packets are `linktype`, which may be None for unknown.
+
+    The arrays are read-only, so that whoever has looked at them once need not again.
+    PacketError when one is of another type or length than it must be.
     """
 
     offsets: npt.NDArray[np.uint64]
@@ -36,6 +48,47 @@ class Columns:
     linktype: int | None = None
     linktypes: npt.NDArray[np.int32] | None = None
     times_ns: npt.NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        import numpy as np
+
+        for name, kind in KINDS.items():
+            given = getattr(self, name)
+            if given is None:
+                continue
+            array = np.ascontiguousarray(given).view()
+            if array.dtype != kind or array.shape != np.shape(self.offsets):
+                raise PacketError(
+                    f"{name} has {array.dtype} of shape {array.shape}; "
+                    f"{kind} of shape {np.shape(self.offsets)} is wanted"
+                )
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @cached_property
+    def shortest(self) -> int:
+        """The least length; 2**32 - 1 where there is no packet."""
+        return int(self.lengths.min(initial=0xFFFFFFFF))
+
+    @cached_property
+    def end(self) -> int:
+        """One past the last byte of any packet; 2**64 where that cannot be."""
+        parts = range(0, len(self.offsets), PART)
+        return max((self.end_of(slice(first, first + PART)) for first in parts), default=0)
+
+    def end_of(self, part: slice) -> int:
+        """The same of some packets."""
+        offsets = self.offsets[part]
+        ends = offsets + self.lengths[part]
+        return int(ends.max()) if bool((ends >= offsets).all()) else 1 << 64
+
+    def require_inside(self, size: int) -> None:
+        """Raise PacketError unless all packets lie in a buffer of so many bytes."""
+        if self.end <= size:
+            return
+        ends = self.offsets + self.lengths
+        first = int(((ends > size) | (ends < self.offsets)).argmax())
+        raise PacketError(f"packet {first + 1} lies outside the batch's buffer")
 
     @classmethod
     def in_a_row(
@@ -71,6 +124,7 @@ class Columns:
             lengths=self.lengths[rows],
             wirelens=self.wirelens[rows],
             times_ns=None if self.times_ns is None else self.times_ns[rows],
+            linktypes=None,
         )
         return taken if self.linktypes is None else taken.labelled(self.linktypes[rows])
 

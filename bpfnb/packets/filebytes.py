@@ -2,7 +2,8 @@
 
 A file up to WHOLE bytes is read, a larger one mapped: a mapped file that
 another program cuts short (`tcpdump -w` on the same name does) would end this
-process at the next look, so its size is asked for before each.  gzip is unpacked
+process at the next look, so its size is asked for before each; what is cut off
+in the middle of one cannot be told in time.  gzip is unpacked
 to a temporary file, up to a limit.
 Left out: what the bytes mean, and other compressions, which are named.
 """

@@ -125,6 +125,9 @@ class PacketBatch(Sequence[Packet]):
         error: CaptureError | None = None,
     ) -> None:
         self._bytes, self._columns, self._error = buffer, columns, error
+        columns.require_inside(len(self.buffer))
+        if notes is not None and len(notes) != len(columns.offsets):
+            raise PacketError(f"there are notes on {len(notes)} of {len(columns.offsets)} packets")
         self._notes, self.sources, self._rebuild = notes, sources, rebuild
 
     @classmethod

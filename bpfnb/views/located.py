@@ -18,9 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bpfnb.views import style
-
-__all__ = ["Group", "Groups", "Line", "align", "assembly", "ir_lines", "without_far"]
+__all__ = ["Group", "Groups", "Line", "align", "assembly", "ir_lines"]
 
 PLACE = re.compile(r"^!(\d+) = !DILocation\(line: (\d+)", re.M)
 WHERE = re.compile(r", !dbg !(\d+)")
@@ -28,7 +26,6 @@ NOTES = re.compile(r"(, ![\w.]+ !\d+)+$")  # what LLVM notes behind a line: !dbg
 LABEL = re.compile(r"""([\w.$-]+|"[^"]*"):""")
 NAME = re.compile(r"[A-Za-z_.][\w.]*")
 LOC = re.compile(r"\s*\.loc\s+\d+\s+(\d+)")
-FAR = re.compile(r"far(\d+):")
 TABLE = re.compile(r"\.(long|quad|octa|byte|short|zero|word|hword|xword|[248]byte)\s+(.*)")
 
 
@@ -62,16 +59,18 @@ class Groups:
     out: Group
 
 
-def ir_lines(text: str) -> list[Line]:
+def ir_lines(text: str, function: str = "filter") -> list[Line]:
     r"""The lines of a module's function, its notes taken off; labels go with what they head.
 
-    >>> text = "define void @f() {\non2:\n  ret void, !dbg !7\n}\n!7 = !DILocation(line: 3)"
+    There are none where the module does not have it.
+
+    >>> text = "define void @filter() {\non2:\n  ret void, !dbg !7\n}\n!7 = !DILocation(line: 3)"
     >>> [(line.text, line.pc) for line in ir_lines(text)]
     [('on2:', 2), ('ret void', 2)]
     """
     places = {number: int(line) - 1 for number, line in PLACE.findall(text)}
     found: list[tuple[str, int | None]] = []
-    for line in whole_lines(text):
+    for line in whole_lines(text, function):
         if label := LABEL.match(line):
             found.append((label[0], None))
         elif line.strip():
@@ -81,10 +80,10 @@ def ir_lines(text: str) -> list[Line]:
     return numbered(found)
 
 
-def whole_lines(text: str) -> Iterator[str]:
+def whole_lines(text: str, function: str) -> Iterator[str]:
     """The lines between a function's braces; a switch, which LLVM sets in several, is one."""
-    _, _, body = text.partition("define ")
-    _, _, body = body.partition("{\n")
+    head = re.search(rf"^define [^@\n]*@{function}\([^{{]*{{\n", text, re.M)
+    body = text[head.end() :] if head else ""
     begun = ""
     for line in body.split("\n"):
         if line == "}":
@@ -95,13 +94,17 @@ def whole_lines(text: str) -> Iterator[str]:
             begun = ""
 
 
-def assembly(text: str) -> tuple[list[Line], list[str]]:
-    """The instructions of `filter`, with the labels that are jumped to; the tables they read.
+def assembly(text: str, function: str = "filter") -> tuple[list[Line], list[str]]:
+    """A function's instructions, with the labels that are jumped to; the tables they read.
 
     A table is its label, then its numbers.  Directives and debug sections are left out.
+    There is nothing where the text does not have the function.
     """
     lines = text.splitlines()
-    first = next(at for at, line in enumerate(lines) if line in ("filter:", "_filter:")) + 1
+    heads = (f"{function}:", f"_{function}:")
+    first = next((at + 1 for at, line in enumerate(lines) if line in heads), 0)
+    if not first:
+        return [], []
     last = next(at for at in range(first, len(lines)) if "func_end" in lines[at])
     code = [line for line in lines[first:last] if LOC.match(line) or not is_directive(line)]
     named = names(line for line in code if not (LABEL.match(line) or LOC.match(line)))
@@ -193,28 +196,3 @@ def align(size: int, ir: Sequence[Line], code: Sequence[Line]) -> Groups:
         else:
             (after.shared if after else groups.entry.code).append(line)
     return groups
-
-
-def without_far(lines: Sequence[Line]) -> list[Line]:
-    """Lines without the way for offsets that count from a header, said to be left out.
-
-    Every load at X + k has it, most of its lines, and packets hardly ever take it.
-    """
-    found: list[Line] = []
-    end = ""
-    for at, line in enumerate(lines):
-        if end and line.text != end:
-            continue
-        end = ""
-        found.append(line)
-        if (far := FAR.fullmatch(line.text)) and (there := f"read{far[1]}:") in texts(lines[at:]):
-            end = there
-            count = texts(lines[at:]).index(there) - 1
-            words = f"… {style.plural(count, 'line')} for offsets that count from a header"
-            found.append(Line(words, line.pc, line.number + 1))
-    return found
-
-
-def texts(lines: Sequence[Line]) -> list[str]:
-    """The lines' texts."""
-    return [line.text for line in lines]

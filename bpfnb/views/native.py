@@ -31,7 +31,7 @@ from bpfnb.errors import UnavailableError, brief
 from bpfnb.views import style
 from bpfnb.views.code import Code
 from bpfnb.views.listing import hint, labels
-from bpfnb.views.located import Group, Groups, Line, align, assembly, ir_lines, without_far
+from bpfnb.views.located import Group, Groups, Line, align, assembly, ir_lines
 
 __all__ = ["NativeCode"]
 
@@ -45,16 +45,22 @@ CODE_TEXT, CODE_HTML = 37, 48  # columns of the processor's code
 ROOM = ";line-height:18px;padding-top:2px;padding-bottom:3px"
 SMALL = ";font-size:12px" + ROOM
 RULE = f";border-top:1px solid {style.LINE}"
+FAR = "far"
+HEADERS = "@far: offsets that count from a header"
 ORDER = "numbers: the processor's order"
 SHARED = "shared: merged or moved by LLVM, of no single instruction"
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What LLVM made: the processor's lines and tables, the optimised text, bytes, a name."""
+    """What LLVM made: the processor's lines and tables, the optimised text, bytes, a name.
+
+    `far` are the processor's lines of the function of that name.
+    """
 
     code: list[Line]
     tables: list[str]
+    far: list[Line]
     optimized: list[Line]
     size: int
     processor: str
@@ -83,13 +89,20 @@ class NativeCode(Code):
             return brief(str(error))
         triple = re.search(r'^target triple = "([^-"]+)', code.ir, re.M)
         name = triple[1].replace("_", "-") if triple else "native code"
-        optimized = ir_lines(code.ir)
-        return Compiled(*assembly(code.assembly), optimized, code.size, name)
+        optimized = [*ir_lines(code.ir), *ir_lines(code.ir, FAR)]
+        far, _ = assembly(code.assembly, FAR)
+        return Compiled(*assembly(code.assembly), far, optimized, code.size, name)
 
     @cached_property
     def translated(self) -> list[Line]:
         """The lines of that text."""
         return ir_lines(self.module)
+
+    @cached_property
+    def far(self) -> Group:
+        """The function for offsets that count from a header, where it is called."""
+        code = [] if isinstance(self.made, str) else self.made.far
+        return Group(ir_lines(self.module, FAR), code)
 
     @cached_property
     def groups(self) -> Groups:
@@ -116,12 +129,11 @@ class NativeCode(Code):
 
     def answer(self) -> str:
         """How much there is of each, in words."""
-        ir = sum(line.number > 0 for line in self.translated)
+        ir = counted([*self.translated, *self.far.ir])
         said = f"{style.plural(len(self.program), 'instruction')} of BPF, {ir:,} of LLVM"
         if isinstance(self.made, str):
             return said
-        count = sum(line.number > 0 for line in self.made.code)
-        optimized = sum(line.number > 0 for line in self.made.optimized)
+        count, optimized = counted([*self.made.code, *self.far.code]), counted(self.made.optimized)
         size = style.plural(self.made.size, "byte")
         return (
             f"{said}, {optimized:,} after optimisation, {count:,} of {self.made.processor}: {size}"
@@ -149,6 +161,7 @@ class NativeCode(Code):
             if group.shared:
                 lines += self.block(f"{'':{INDENT}}shared", Group(code=group.shared))
         lines += self.block("reject", self.groups.out)
+        lines += self.block(HEADERS, self.far)
         if not isinstance(self.made, str) and self.made.tables:
             lines += ["tables", *(f"{'':{INDENT}}{each}" for each in table_lines(self.made))]
         if len(self.program) > MOST:
@@ -158,7 +171,7 @@ class NativeCode(Code):
 
     def block(self, head: str, group: Group) -> Iterator[str]:
         """A head and the lines under it, in two columns; nothing of an empty group of no pc."""
-        ir = wrapped(without_far(group.ir), IR_TEXT, 0)
+        ir = wrapped(group.ir, IR_TEXT, 0)
         code = wrapped(group.code, CODE_TEXT, self.digits)
         if ir or code or head.startswith("("):
             yield head
@@ -199,6 +212,7 @@ class NativeCode(Code):
         if rows:
             rows[0] = self.row("", style.muted("entry"), self.groups.entry) + rows[0]
             rows[-1] += self.row("", style.muted("reject"), self.groups.out)
+            rows[-1] += self.row("", style.muted(HEADERS), self.far)
             if not isinstance(self.made, str) and self.made.tables:
                 tables = [Line(each, None) for each in table_lines(self.made)]
                 rows[-1] += self.row("", style.muted("tables"), Group(code=tables))
@@ -222,7 +236,7 @@ class NativeCode(Code):
             return ""
         top = RULE if tone else ""
         bar = f";border-left:4px solid {tone}" if tone else ""
-        ir = wrapped(without_far(group.ir), IR_HTML, 0) or [""]
+        ir = wrapped(group.ir, IR_HTML, 0) or [""]
         ir[0] = f"{ir[0]:<{self.ir_width}}"
         code = marked(wrapped(group.code, CODE_HTML, self.digits), self.digits)
         return style.row(
@@ -248,6 +262,11 @@ class NativeCode(Code):
         groups = [self.groups.entry, *(self.groups.at[pc] for pc in self.shown)]
         lines = [each for group in groups for each in wrapped(group.ir, IR_HTML, 0)]
         return max(map(len, lines), default=0)
+
+
+def counted(lines: Sequence[Line]) -> int:
+    """How many are instructions."""
+    return sum(line.number > 0 for line in lines)
 
 
 def wrapped(lines: Sequence[Line], width: int, digits: int) -> list[str]:
@@ -297,7 +316,7 @@ def folded_ir(lines: Sequence[Line]) -> str:
         pcs += ["" if pc == before else pc, *[""] * (len(rows) - 1)]
         texts += rows
         before = pc
-    count = style.plural(sum(line.number > 0 for line in lines), "instruction")
+    count = style.plural(counted(lines), "instruction")
     cells = [
         style.cell(style.muted("\n".join(pcs)), "right", right=10, more=SMALL),
         style.cell(marked(texts, 0), more=SMALL),
