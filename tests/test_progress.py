@@ -34,7 +34,7 @@ def test_every_backend_says_how_far_it_is(
 def test_looking_through_a_file_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     data = pcap([Frame(bytes(60), 60, 0)] * 1000)
     record = pcapfile.record(pcapfile.read_header(data, "x"))
-    records.follow(FileBytes("x", data), record, records.Rows(), 24, window=4096)
+    records.follow(FileBytes("x", data), record, records.Rows(), 24, part=4096)
     assert "/76.0k" in capsys.readouterr().err
 
 

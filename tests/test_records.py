@@ -18,6 +18,7 @@ from bpfnb.packets import filebytes, pcapfile, pcapng
 from bpfnb.packets.capture import open_capture
 from bpfnb.packets.columns import Columns, Index
 from bpfnb.packets.filebytes import FileBytes
+from bpfnb.packets.lanes import WINDOW
 from bpfnb.packets.records import Rows, follow
 from tests.capture_files import (
     MAGIC_NS,
@@ -158,14 +159,14 @@ def test_pcapng_of_every_make(both: Any, order: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=400), st.integers(0, 40), st.integers(1, 3000))
-def test_any_window_and_any_bytes_give_the_same(tail: bytes, count: int, window: int) -> None:
-    """Windows of a few bytes: each record lies across one, and most guesses are wrong."""
+def test_any_part_and_any_bytes_give_the_same(tail: bytes, count: int, part: int) -> None:
+    """Parts of a few bytes: each record lies across one, and most guesses are wrong."""
     data = pcap(frames(random.Random(count), count)) + tail
     header = pcapfile.read_header(data, "x")
     wanted = Rows()
     end = pcapfile.walk(data, header, wanted)
     rows = Rows()
-    found = follow(FileBytes("x", data), pcapfile.record(header), rows, 24, window=window)
+    found = follow(FileBytes("x", data), pcapfile.record(header), rows, 24, part=part)
     assert found == end
     for mine, theirs in zip(rows.since(0)[:4], wanted.since(0)[:4], strict=True):
         assert np.array_equal(mine, theirs)
@@ -187,7 +188,7 @@ def test_a_file_longer_than_a_window(tmp_path: Path, monkeypatch: pytest.MonkeyP
     payload = rng.randbytes(65_000)
     path = tmp_path / "long.pcap"
     path.write_bytes(pcap([Frame(payload[:size], size, 10**9) for size in sizes]))
-    assert path.stat().st_size > 2 * (8 << 20)
+    assert path.stat().st_size > 3 * WINDOW
     monkeypatch.setattr(filebytes, "WHOLE", 0)
     capture = open_capture(path)
     assert capture.columns.lengths.tolist() == sizes
@@ -208,7 +209,7 @@ signal.setitimer(signal.ITIMER_REAL, 0.05)
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 try:
     while True:
-        records.follow(FileBytes("x", data), record, records.Rows(), 24, window=64)
+        records.follow(FileBytes("x", data), record, records.Rows(), 24, part=64)
 except KeyboardInterrupt:
     print("interrupted")
 """

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Native", "compiled", "run_many"]
 
 PIECE = 1 << 18  # packets between two looks at the file and the keyboard,
-SMALL, SHARES = 1 << 13, 8  # fewer where threads share them: each gets so many pieces
+SMALL, SHARES = 1 << 15, 4  # fewer where threads share them: each gets so many pieces
 KEPT = 64  # compiled programs
 
 pointer, i32, i64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64

@@ -1,19 +1,20 @@
 """A walk through the records of a capture file, as text for LLVM.
 
-    module(record)     @walk: the records of a window of the file, as columns
+    module(record)     @walk: the records of a part of the file, as columns
 
 A record tells its length and so where the next one begins; whoever follows that
-chain waits for memory at every step.  So a window is walked in lanes, in turns, and
-their waits overlap: each lane begins at a guess, a place further on from where
-several records in a row look sound (`@guess`, `@race`).  No guess is trusted:
-`@join` takes a lane only if the walk before it ends exactly where it begins, and
-otherwise walks that stretch itself.  What comes out is what one walk from the
-window's first byte would find, whatever the file holds.
+chain waits for memory at every step.  So the file goes by windows that fit into the
+processor's own cache, and each is first run through by many lanes, in turns, whose
+waits overlap (`@race`): each begins at a guess, a place further on from where
+several records in a row look sound (`@guess`).  What the lanes have looked at is in
+the cache then, and one plain walk from the window's first record, which alone says
+what is there, no longer waits (`@rows`).  A wrong guess costs time and nothing else.
 
 Left out: what a record looks like.  Each format gives that as text of its own, four
-functions: @next, where the record at %p ends, 0 where no sound one is; @usual,
-whether it looks like one of a real capture, for guessing; @note, which writes row
-%row of the columns; and `@number`, four bytes in the file's order, is here for them.
+functions: @next, where the record at %p ends, 0 where no sound one is; @seek, the
+next place from %from on where one might be, %to where there is none; @usual, whether
+one looks like those of real captures; @note, which writes row %row of the columns.
+`@number`, four bytes in the file's order, is here for them.
 
 Legend: %base the file's first byte, %size its bytes, %faces how many interfaces a
 record may name, %p and %at places in the file, counted from its first byte.
@@ -28,6 +29,7 @@ from typing import NamedTuple
 __all__ = ["COLUMNS", "LANES", "Record", "module"]
 
 LANES = 32
+WINDOW = 4 << 20  # bytes whose records' headers fit into a cache of 1 MiB
 SPAN = 1 << 16  # bytes that are searched for a lane's first record
 PROOF = 4  # records in a row that make a guess
 COLUMNS = "ptr %offsets, ptr %lengths, ptr %wires, ptr %times, ptr %faces.of"  # where @note writes
@@ -55,6 +57,7 @@ def module(record: Record) -> str:
         ROUNDS=16,
         BYTES=8 * LANES,
         ROOMS=LANES + 1,
+        WINDOW=WINDOW,
         SPAN=SPAN,
         PROOF=PROOF,
         STEP=record.step,
@@ -77,14 +80,33 @@ define internal i32 @number(ptr readonly %base, i64 %at) nounwind alwaysinline {
   ret i32 %turned
 }"""
 WALK = Template("""
-; Rows for the records that begin from %first up to %end; how many.  %reached: where that ended.
-define i64 @walk(ptr readonly %base, i64 %size, i64 %faces, i64 %first, i64 %end,
+; Rows for the records that begin from %first up to %last; how many.  %reached: where that ended.
+define i64 @walk(ptr readonly %base, i64 %size, i64 %faces, i64 %first, i64 %last,
     ptr %offsets, ptr %lengths, ptr %wires, ptr %times, ptr %faces.of, ptr %reached) nounwind {
+start:
   %starts = alloca [$ROOMS x i64]
-  %lanes = call i64 @guess(ptr %base, i64 %size, i64 %faces, i64 %first, i64 %end, ptr %starts)
+  store i64 %first, ptr %reached
+  br label %window
+window:
+  %begin = phi i64 [ %first, %start ], [ %here, %walked ]
+  %row = phi i64 [ 0, %start ], [ %row.next, %walked ]
+  %left = icmp ult i64 %begin, %last
+  br i1 %left, label %next, label %done
+next:
+  %whole = add i64 %begin, $WINDOW
+  %late = icmp ugt i64 %whole, %last
+  %end = select i1 %late, i64 %last, i64 %whole
+  %lanes = call i64 @guess(ptr %base, i64 %size, i64 %faces, i64 %begin, i64 %end, ptr %starts)
   call void @race(ptr %base, i64 %size, i64 %faces, i64 %lanes, ptr %starts)
-  %rows = call i64 @rows(ptr %base, i64 %size, i64 %faces, i64 %first, i64 %end, ptr %offsets,
-      ptr %lengths, ptr %wires, ptr %times, ptr %faces.of, ptr %reached)
+  %row.next = call i64 @rows(ptr %base, i64 %size, i64 %faces, i64 %begin, i64 %end, i64 %row,
+      ptr %offsets, ptr %lengths, ptr %wires, ptr %times, ptr %faces.of, ptr %reached)
+  %here = load i64, ptr %reached
+  %stuck = icmp ult i64 %here, %end
+  br i1 %stuck, label %done, label %walked
+walked:
+  br label %window
+done:
+  %rows = phi i64 [ %row, %window ], [ %row.next, %next ]
   ret i64 %rows
 }
 
@@ -114,7 +136,8 @@ lane:
   %to = select i1 %late, i64 %end, i64 %furthest
   br label %try
 try:
-  %p = phi i64 [ %from, %lane ], [ %p.next, %on ]
+  %p.from = phi i64 [ %from, %lane ], [ %p.next, %on ]
+  %p = call i64 @seek(ptr %base, i64 %size, i64 %p.from, i64 %to)
   %left = icmp ult i64 %p, %to
   br i1 %left, label %look, label %behind
 look:
@@ -225,15 +248,15 @@ declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 !0 = distinct !{!0, !1}
 !1 = !{!"llvm.loop.unroll.count", i32 8}
 
-; A row for each record from %first on, one behind the other; how many.
+; A row for each record from %first on, one behind the other, from row %above on; the row behind.
 define internal i64 @rows(ptr readonly %base, i64 %size, i64 %faces, i64 %first, i64 %end,
-    ptr noalias %offsets, ptr noalias %lengths, ptr noalias %wires, ptr noalias %times,
+    i64 %above, ptr noalias %offsets, ptr noalias %lengths, ptr noalias %wires, ptr noalias %times,
     ptr noalias %faces.of, ptr %reached) nounwind {
 start:
   br label %record
 record:
   %p = phi i64 [ %first, %start ], [ %next, %sound ]
-  %row = phi i64 [ 0, %start ], [ %row.next, %sound ]
+  %row = phi i64 [ %above, %start ], [ %row.next, %sound ]
   %short = icmp ult i64 %p, %end
   br i1 %short, label %look, label %done
 look:

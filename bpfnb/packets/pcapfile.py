@@ -135,11 +135,15 @@ def record(header: Header) -> Record:
     """What a record is, for native code."""
     unit = 1 if header.ns else 1000
     functions = RECORD.substitute(
-        HEAD=header.record, LIMIT=header.limit, UNIT=unit, UNITS=NANO // unit, COLUMNS=COLUMNS
-    )
+        HEAD=header.record, LIMIT=header.limit, UNIT=unit, UNITS=NANO // unit, COLUMNS=COLUMNS,
+        **dict(zip(UPPER, UPPER_AT[header.order], strict=True)),
+    )  # fmt: skip
     return Record(functions, header.order, header.record)
 
 
+# Where in a record's header the upper two bytes of caplen and wirelen stand, by byte order.
+UPPER = ("CAPLEN_1", "CAPLEN_2", "WIRELEN_1", "WIRELEN_2")
+UPPER_AT = {"<": (11, 10, 15, 14), ">": (8, 9, 12, 13)}
 # The same for native code (`lanes`): seconds, fraction, caplen, wirelen, then the packet.
 RECORD = Template("""
 define internal i64 @next(ptr readonly %base, i64 %size, i64 %faces, i64 %p) nounwind alwaysinline {
@@ -159,6 +163,49 @@ read:
 none:
   ret i64 0
 }
+
+; Sixteen places at a time: where both lengths are less than 5 * 2**16.
+define internal i64 @seek(ptr readonly %base, i64 %size, i64 %from, i64 %to) nounwind {
+start:
+  br label %try
+try:
+  %p = phi i64 [ %from, %start ], [ %p.next, %on ]
+  %behind = add i64 %p, 32
+  %near = icmp ugt i64 %behind, %size
+  %late = icmp uge i64 %p, %to
+  %over = or i1 %near, %late
+  br i1 %over, label %none, label %look
+look:
+  %place = getelementptr i8, ptr %base, i64 %p
+  %caplen.1.at = getelementptr i8, ptr %place, i64 $CAPLEN_1
+  %caplen.1 = load <16 x i8>, ptr %caplen.1.at, align 1
+  %caplen.2.at = getelementptr i8, ptr %place, i64 $CAPLEN_2
+  %caplen.2 = load <16 x i8>, ptr %caplen.2.at, align 1
+  %wirelen.1.at = getelementptr i8, ptr %place, i64 $WIRELEN_1
+  %wirelen.1 = load <16 x i8>, ptr %wirelen.1.at, align 1
+  %wirelen.2.at = getelementptr i8, ptr %place, i64 $WIRELEN_2
+  %wirelen.2 = load <16 x i8>, ptr %wirelen.2.at, align 1
+  %upper = or <16 x i8> %caplen.1, %wirelen.1
+  %upper.0 = icmp eq <16 x i8> %upper, zeroinitializer
+  %caplen.4 = icmp ult <16 x i8> %caplen.2, splat (i8 5)
+  %wirelen.4 = icmp ult <16 x i8> %wirelen.2, splat (i8 5)
+  %both.4 = and <16 x i1> %caplen.4, %wirelen.4
+  %all = and <16 x i1> %upper.0, %both.4
+  %bits = bitcast <16 x i1> %all to i16
+  %some = icmp ne i16 %bits, 0
+  br i1 %some, label %found, label %on
+found:
+  %first = call i16 @llvm.cttz.i16(i16 %bits, i1 true)
+  %ahead = zext i16 %first to i64
+  %found.at = add i64 %p, %ahead
+  ret i64 %found.at
+on:
+  %p.next = add i64 %p, 16
+  br label %try
+none:
+  ret i64 %to
+}
+declare i16 @llvm.cttz.i16(i16, i1)
 
 define internal i1 @usual(ptr readonly %base, i64 %p) nounwind alwaysinline {
   %fraction.at = add i64 %p, 4

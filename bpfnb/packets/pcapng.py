@@ -309,6 +309,29 @@ none:
   ret i64 0
 }
 
+define internal i64 @seek(ptr readonly %base, i64 %size, i64 %from, i64 %to) nounwind {
+start:
+  br label %try
+try:
+  %p = phi i64 [ %from, %start ], [ %p.next, %on ]
+  %behind = add i64 %p, 4
+  %near = icmp ugt i64 %behind, %size
+  %late = icmp uge i64 %p, %to
+  %over = or i1 %near, %late
+  br i1 %over, label %none, label %look
+look:
+  %kind = call i32 @number(ptr %base, i64 %p)
+  %enhanced = icmp eq i32 %kind, $KIND
+  br i1 %enhanced, label %found, label %on
+found:
+  ret i64 %p
+on:
+  %p.next = add i64 %p, 4
+  br label %try
+none:
+  ret i64 %to
+}
+
 define internal i1 @usual(ptr readonly %base, i64 %p) nounwind alwaysinline {
   ret i1 true
 }

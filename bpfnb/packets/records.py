@@ -3,7 +3,7 @@
     rows = Rows()
     end = follow(file, record, rows, position)     as far as the records are sound
 
-Between two windows of the file a keyboard interrupt is seen, a mapped file asked
+Between two parts of the file a keyboard interrupt is seen, a mapped file asked
 whether it still has its bytes, and long work shows a bar.  Memory goes to the rows
 alone, 28 bytes each.
 Left out: the walk itself (`lanes`), what a record is (`pcapfile`, `pcapng`).
@@ -25,10 +25,10 @@ from bpfnb.progress import progress
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["LONG", "WINDOW", "Rows", "follow"]
+__all__ = ["LONG", "PART", "Rows", "follow"]
 
 LONG = 8 << 20  # bytes from which compiling the walk, some 50 ms, is time well spent
-WINDOW = 8 << 20  # bytes of the file between two looks around
+PART = 64 << 20  # bytes of the file between two looks around
 
 KINDS = ("u8", "u4", "u4", "i8", "u4")  # of the columns, as numpy says it
 
@@ -81,11 +81,11 @@ def follow(
     rows: Rows,
     position: int,
     faces: int = 0,
-    window: int = WINDOW,
+    part: int = PART,
 ) -> int:
     """Add a row for each sound record from `position` on; where the first other thing is.
 
-    `faces` bounds the interfaces that records may name, `window` is in bytes.
+    `faces` bounds the interfaces that records may name, `part` is in bytes.
     UnavailableError without llvmlite.
     """
     import numpy as np
@@ -94,7 +94,7 @@ def follow(
     size, cold = len(file.view()), not file.in_memory()
     with progress(size - position, "bytes") as done:
         while position < size:
-            end = min(position + window, size)
+            end = min(position + part, size)
             if cold:
                 file.bring(position, end)
             rows.room((end - position) // record.smallest + 1, position / size)
