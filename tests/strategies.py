@@ -132,9 +132,27 @@ def close_programs(draw: st.DrawFn, max_size: int = 30) -> Program:
             ways = st.integers(0, min(left() - 1, 6)) | st.just(0)
             draft.add(BY_NAME[mnemonic, Form.IMM_TARGETS], k, draw(ways), draw(ways))
 
+    def either() -> None:
+        """Two loads, each compared with the same numbers, all with one aim: ports, addresses."""
+        count, size = draw(st.integers(1, 9)), draw(st.sampled_from([1, 2, 2, 4]))
+        behind = left() - 2 * (1 + count)
+        if behind < 2:
+            return
+        row, at = draw(st.sampled_from(LOADS[size])), draw(st.integers(0, 10))
+        apart = draw(st.sampled_from([size, size, 0, 1, 3]))
+        ks = [int.from_bytes(bytes(draw(st.lists(FEW, min_size=size, max_size=size))), "big")
+              for _ in range(count)]  # fmt: skip
+        aim = len(draft.insns) + 2 * (1 + count) + draw(st.integers(0, min(behind - 1, 200)))
+        for k in (at, at + apart):
+            draft.add(row, k)
+            for each in ks:
+                draft.add(BY_NAME["jeq", Form.IMM_TARGETS], each, aim - len(draft.insns) - 1)
+
     while left() > 0:
-        kind = draw(st.integers(0, 9))
-        if kind < 6:
+        kind = draw(st.integers(0, 10))
+        if kind == 10:
+            either()
+        elif kind < 6:
             size = draw(st.sampled_from([1, 1, 2, 4]))
             draft.add(draw(st.sampled_from(LOADS[size])), draw(st.integers(0, 12)))
             tests(size)

@@ -16,7 +16,7 @@ import pytest
 import bpfnb as bpf
 from bpfnb import jit
 from bpfnb.backends import python_source
-from bpfnb.backends.flow import choices, known_bytes
+from bpfnb.backends.flow import choices, reached
 from bpfnb.backends.lowering import located_module
 from bpfnb.cbpf.checker import check
 from bpfnb.cbpf.disasm import line as listed
@@ -123,10 +123,10 @@ def test_llvms_text_stands_with_its_instruction_and_all_of_it_is_there(
     program: bpf.Program,
 ) -> None:
     groups = NativeCode(program).groups
-    part = {pc for choice in choices(program).values() for pc in choice.rest}
-    for pc, known in enumerate(known_bytes(program, 0)):
+    ways = reached(program, choices(program))
+    for pc in range(len(program)):
         lines = [line.text for line in groups.at[pc].ir]
-        if known is None or pc in part:
+        if not ways[pc]:
             assert lines == []
         else:
             assert lines[0] == f"pc{pc}:"

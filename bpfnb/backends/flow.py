@@ -3,6 +3,7 @@
     known_bytes     how long the packet surely is before each instruction
     choices         runs of jeqs that ask whether A is one of several numbers
     pairs           two loads, each compared with numbers, that lead to one place
+    reached         which instructions are left when choices are asked at once
 
 Choices and pairs are what filters for ports and addresses are made of.  As one
 comparison without a branch between they leave the processor less to guess.
@@ -18,10 +19,20 @@ from dataclasses import dataclass
 from bpfnb.cbpf.ancillary import BY_K
 from bpfnb.cbpf.cfg import successors
 from bpfnb.cbpf.insn import Insn
-from bpfnb.cbpf.opcodes import BY_CODE, Form, find
+from bpfnb.cbpf.opcodes import BY_CODE, Class, Form, find
 from bpfnb.cbpf.program import Program
 
-__all__ = ["SIGNED", "Choice", "Pair", "choices", "constant_end", "known_bytes", "pairs"]
+__all__ = [
+    "SIGNED",
+    "Choice",
+    "Pair",
+    "choices",
+    "constant_end",
+    "known_bytes",
+    "pairs",
+    "reached",
+    "targets",
+]
 
 SIGNED = 0x80000000  # offsets from here on count from the network or link header
 LANES = 16  # numbers that are compared at once
@@ -30,12 +41,22 @@ JEQ = find("jeq", Form.IMM_TARGETS)
 
 @dataclass(frozen=True)
 class Choice:
-    """pc <- true if A is one of ks, else false.  `rest` are the pcs behind the first jeq."""
+    """pc <- true if A is one of ks, else false.
+
+    `rest` are the pcs behind the first jeq that nothing else leads to, `shared` those
+    behind them that others lead to as well: they are asked here and stay for the others.
+    """
 
     ks: tuple[int, ...]
     true: int
     false: int
     rest: tuple[int, ...] = ()
+    shared: tuple[int, ...] = ()
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """The pcs that are asked together with the first."""
+        return self.rest + self.shared
 
 
 @dataclass(frozen=True)
@@ -108,14 +129,38 @@ def choice(program: Program, ways: Mapping[int, int], pc: int) -> Choice:
     """The choice that begins with the jeq at pc."""
     insns = program.insns
     true, false = pc + 1 + insns[pc].jt, pc + 1 + insns[pc].jf
-    ks, rest = [insns[pc].k], list[int]()
-    while len(ks) < LANES and ways[false] == 1 and BY_CODE[insns[false].code] is JEQ:
+    ks, rest, shared = [insns[pc].k], list[int](), list[int]()
+    while len(ks) < LANES and BY_CODE[insns[false].code] is JEQ:
         if false + 1 + insns[false].jt != true:
             break
         ks.append(insns[false].k)
-        rest.append(false)
+        (rest if ways[false] == 1 and not shared else shared).append(false)
         false += 1 + insns[false].jf
-    return Choice(tuple(ks), true, false, tuple(rest))
+    return Choice(tuple(ks), true, false, tuple(rest), tuple(shared))
+
+
+def targets(program: Program, chosen: Mapping[int, Choice], pc: int) -> tuple[int, ...]:
+    """Where control goes after pc: true before false."""
+    insn = program.insns[pc]
+    row = BY_CODE[insn.code]
+    if row.cls is Class.RET:
+        return ()
+    if pc in chosen:
+        found: tuple[int, ...] = (chosen[pc].true, chosen[pc].false)
+    elif row.form.jumps:
+        found = (pc + 1 + insn.jt, pc + 1 + insn.jf)
+    else:
+        found = (pc + 1 + insn.k if row.form is Form.TARGET else pc + 1,)
+    return found[:1] if len(set(found)) == 1 else found
+
+
+def reached(program: Program, chosen: Mapping[int, Choice]) -> Counter[int]:
+    """How many ways lead to each instruction that is reached at all."""
+    ways = Counter({0: 1})
+    for pc in range(len(program)):
+        if ways[pc]:
+            ways.update(targets(program, chosen, pc))
+    return ways
 
 
 def pairs(program: Program, chosen: Mapping[int, Choice]) -> dict[int, Pair]:

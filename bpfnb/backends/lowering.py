@@ -22,11 +22,20 @@ the callback for what only Python can say.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bpfnb.backends.facts import ASKED, NOTES
-from bpfnb.backends.flow import SIGNED, Choice, Pair, choices, constant_end, known_bytes, pairs
+from bpfnb.backends.flow import (
+    SIGNED,
+    Choice,
+    Pair,
+    choices,
+    constant_end,
+    known_bytes,
+    pairs,
+    reached,
+)
 from bpfnb.cbpf.ancillary import BY_K, LL_OFF, NET_OFF, Extension
 from bpfnb.cbpf.disasm import line
 from bpfnb.cbpf.insn import Insn
@@ -152,9 +161,9 @@ class Lowering:
         for register in self.registers():
             self.lines += [f"  %{register} = alloca i32", f"  store i32 0, ptr %{register}"]
         self.goto(0)
-        part = {pc for each in self.choices.values() for pc in each.rest}
+        ways = reached(self.program, self.choices)
         for pc, known in enumerate(known_bytes(self.program, self.trusted)):
-            if known is not None and pc not in part:
+            if known is not None and ways[pc]:
                 self.pc, self.known = pc, known
                 self.instruction(self.program.insns[pc])
         self.lines += ["reject:", "  ret i32 0", "}"]
@@ -413,8 +422,31 @@ class Lowering:
         values = [self.read(start, size) for start, size in zip(starts, sizes, strict=True)]
         tests = [self.any_of(v, c.ks) for v, c in zip(values, pair.choices, strict=True)]
         self.put("A", self.new(f"select i1 {tests[0]}, i32 {values[0]}, i32 {values[1]}"))
-        self.decide(self.new(f"or i1 {tests[0]}, {tests[1]}"), pair.true, pair.false)
+        if side_by_side(pair, insns):
+            met = self.either_half(starts[0], pair.choices[0].ks)
+        else:
+            met = self.new(f"or i1 {tests[0]}, {tests[1]}")
+        self.decide(met, pair.true, pair.false)
         self.lines.append(f"{alone}:")
+
+    def either_half(self, start: str, ks: tuple[int, ...]) -> str:
+        """Whether one of two halves side by side is one of several constants: all compared at once.
+
+        Both ports of a packet, most often.  The halves stay in the order of their bytes.
+        """
+        lanes = 2 << (len(ks) - 1).bit_length()  # two for each constant, a power of two
+        swapped = [k.to_bytes(2, "big") for k in [*ks, *[ks[0]] * (lanes // 2 - len(ks))]]
+        halves = [int.from_bytes(each, sys.byteorder) for each in swapped for _ in range(2)]
+        values = ", ".join(f"i16 {half}" for half in halves)
+        place = self.new(f"getelementptr i8, ptr %P, i64 {start}")
+        both = self.new(f"load i32, ptr {place}, align 1")
+        words, kind = f"<{lanes // 2} x i32>", f"<{lanes} x i16>"
+        one = self.new(f"insertelement {words} poison, i32 {both}, i64 0")
+        same = f"shufflevector {words} {one}, {words} poison, {words} zeroinitializer"
+        alike = self.new(f"bitcast {words} {self.new(same)} to {kind}")
+        equal = self.new(f"icmp eq {kind} {alike}, <{values}>")
+        bits = self.new(f"bitcast <{lanes} x i1> {equal} to i{lanes}")
+        return self.new(f"icmp ne i{lanes} {bits}, 0")
 
     def test(self, row: Opcode, insn: Insn) -> str:
         """Whether A passes the test against k or X."""
@@ -441,6 +473,14 @@ class Lowering:
         ]
         self.counted(1)
         self.goto(true)
+
+
+def side_by_side(pair: Pair, insns: Sequence[Insn]) -> bool:
+    """Whether a pair's loads are halves one behind the other, compared with the same numbers."""
+    one, two = pair.choices
+    halves = all(BY_CODE[insn.code].size == 2 for insn in insns)
+    adjacent = insns[1].k == insns[0].k + 2
+    return halves and adjacent and set(one.ks) == set(two.ks) and max(one.ks) <= 0xFFFF
 
 
 EMIT: dict[Form, Callable[[Lowering, Opcode, Insn], None]] = {

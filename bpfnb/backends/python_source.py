@@ -259,7 +259,7 @@ class Writer:
                 self.said += [pc]
                 return (*told, known)
             known = self.take(indent, known)
-        self.said += [pc, *(node.choice.rest if node.choice else ())]
+        self.said += [pc, *(node.choice.others if node.choice else ())]
         if row.mnemonic == "jset":
             common = f"A & {'X' if row.form is Form.X_TARGETS else hex(insn.k)}"
             return common, f"not {common}", known

@@ -11,11 +11,10 @@ Simple, Fast Dominance Algorithm*, 2001.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bpfnb.backends.flow import Choice, choices
+from bpfnb.backends.flow import Choice, choices, reached, targets
 from bpfnb.cbpf.ancillary import BY_K
 from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.opcodes import BY_CODE, Class, Form
@@ -89,30 +88,6 @@ def structure(program: Program) -> Structure:
     dominate(made)
     find_live(made)
     return made
-
-
-def targets(program: Program, chosen: Mapping[int, Choice], pc: int) -> tuple[int, ...]:
-    """Where control goes after pc: true before false."""
-    insn = program.insns[pc]
-    row = BY_CODE[insn.code]
-    if row.cls is Class.RET:
-        return ()
-    if pc in chosen:
-        found: tuple[int, ...] = (chosen[pc].true, chosen[pc].false)
-    elif row.form.jumps:
-        found = (pc + 1 + insn.jt, pc + 1 + insn.jf)
-    else:
-        found = (pc + 1 + insn.k if row.form is Form.TARGET else pc + 1,)
-    return found[:1] if len(set(found)) == 1 else found
-
-
-def reached(program: Program, chosen: Mapping[int, Choice]) -> Counter[int]:
-    """How many ways lead to each instruction that is reached at all."""
-    ways = Counter({0: 1})
-    for pc in range(len(program)):
-        if ways[pc]:
-            ways.update(targets(program, chosen, pc))
-    return ways
 
 
 def make_nodes(

@@ -23,7 +23,7 @@ from itertools import zip_longest
 from typing import ClassVar
 
 from bpfnb import jit
-from bpfnb.backends.flow import choices, known_bytes
+from bpfnb.backends.flow import choices, known_bytes, reached
 from bpfnb.backends.lowering import located_module
 from bpfnb.cbpf.disasm import line as listed
 from bpfnb.cbpf.disasm import transfer
@@ -113,13 +113,16 @@ class NativeCode(Code):
     @cached_property
     def nothing(self) -> dict[int, str]:
         """Why instructions have no code of their own, by pc."""
-        words: dict[int, str] = {}
-        reached = known_bytes(self.program, 0)
-        for pc, choice in choices(self.program).items():
-            words |= dict.fromkeys(choice.rest, f"asked together with ({pc:03d})")
-        for pc, known in enumerate(reached):
-            if known is None:
-                words[pc] = "nothing leads here"
+        chosen = choices(self.program)
+        ways = reached(self.program, chosen)
+        words = dict.fromkeys(
+            (pc for pc, known in enumerate(known_bytes(self.program, 0)) if known is None),
+            "nothing leads here",
+        )
+        for pc, choice in chosen.items():
+            if ways[pc]:
+                together = (each for each in choice.others if not ways[each])
+                words |= dict.fromkeys(together, f"asked together with ({pc:03d})")
         return words
 
     @property
