@@ -7,11 +7,14 @@ run something says so in one line, and only where its rule says it may.
 
 from __future__ import annotations
 
+from functools import cache
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpfnb import backends
+from bpfnb import backends, samples
 from bpfnb.backends.differences import explains
 from bpfnb.cbpf.ancillary import BY_K, Ancillary
 from bpfnb.cbpf.asm import assemble
@@ -22,12 +25,15 @@ from bpfnb.errors import UnavailableError
 from bpfnb.linux.limits import environment_limit
 from bpfnb.linux.probe import attempt, socket_filters
 from bpfnb.packets.packet import Packet, PacketBatch
+from bpfnb.pcap import compile_filter
 from tests.strategies import close_packets, close_programs, legal_programs, packet_bytes
 from tests.test_cases import RUN, Case, named
+from tests.test_expressions import CORPUS
 
 HERE = attempt("socket filters", socket_filters)
 OTHERS = [name for name in backends.NAMES if name not in ("interp", "linux")]
 BOTH = ("interp", "libpcap")
+ETHERNET = 1
 
 
 def ran(program: Program, batch: PacketBatch, name: str) -> list[int] | None:
@@ -134,6 +140,33 @@ def test_notes_and_link_types_of_all_sorts_change_nothing(
     linktypes = st.sampled_from([None, 1, 101, 113, 276])
     packet = st.builds(Packet, packet_bytes(), st.integers(0, 2000), st.none() | NOTES, linktypes)
     agree(program, PacketBatch.of(data.draw(st.lists(packet, max_size=5))), name)
+
+
+@cache
+def captured() -> tuple[bytes, ...]:
+    """Really captured Ethernet frames, and each of them cut off in two places."""
+    frames = [packet.data for name in samples.names() for packet in samples.open(name)
+              if packet.linktype == ETHERNET]  # fmt: skip
+    chance = Random(1993)
+    cuts = [frame[: chance.randrange(len(frame))] for frame in frames for _ in range(2)]
+    return tuple(dict.fromkeys([*frames, *cuts]))
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+@pytest.mark.parametrize("name", [*OTHERS, "linux"])
+def test_every_backend_agrees_on_what_libpcap_compiles(name: str, optimize: bool) -> None:
+    """Every expression on every frame; where that is slow, every few."""
+    if name == "linux" and not HERE.works:
+        pytest.skip(f"socket filters: {HERE.reason}")
+    expressions = [text for linktype, text in CORPUS if linktype == "EN10MB"]
+    batch = PacketBatch.of([Packet(data) for data in captured()])
+    accepted = 0
+    for text in expressions[:: {"native": 4, "linux": 10}.get(name, 1)]:
+        program = compile_filter(text, optimize=optimize)
+        if not check(program):
+            agree(program, batch, name)
+            accepted += int((backends.run_many(program, batch, "interp") != 0).sum())
+    assert accepted > 100
 
 
 LONGEST: dict[str, list[tuple[int, int, int, int]]] = {
