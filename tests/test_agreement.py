@@ -162,7 +162,7 @@ def test_every_backend_agrees_on_what_libpcap_compiles(name: str, optimize: bool
     batch = PacketBatch.of([Packet(data) for data in captured()])
     accepted = 0
     for text in expressions[:: {"native": 4, "linux": 10}.get(name, 1)]:
-        program = compile_filter(text, optimize=optimize)
+        program = compile_filter(text, optimize=optimize, netmask=0)
         if not check(program):
             agree(program, batch, name)
             accepted += int((backends.run_many(program, batch, "interp") != 0).sum())
