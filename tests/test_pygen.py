@@ -38,7 +38,7 @@ def accepts(P, wirelen, notes):
             if P[57] == 80 and P[56] == 0:              # 6 ldh [56]; 7 jeq #0x50
                 return 262144                           # 18 ret #262144
             return 0                                    # 19 ret #0
-        if P[13] != 0x0 or P[12] != 0x8:                # 8 jeq #0x800
+        if P[13] != 0x00 or P[12] != 0x08:              # 8 jeq #0x800
             return 0                                    # 19 ret #0
         if P[23] != 6:                                  # 9 ldb [23]; 10 jeq #0x6
             return 0                                    # 19 ret #0

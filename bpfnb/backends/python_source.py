@@ -408,6 +408,11 @@ def number(k: int) -> str:
     return str(k) if k < FIRST_ETHERTYPE else hex(k)
 
 
+def octet(byte: int) -> str:
+    """A byte of an EtherType."""
+    return f"{byte:#04x}"
+
+
 def place(base: str, k: int) -> str:
     """A packet byte."""
     if base:
@@ -434,7 +439,7 @@ def by_bytes(
         return None
     parts = list(enumerate(value.to_bytes(size, "big"), k))[::-1]
     if mnemonic == "jeq":
-        shown = hex if size == 2 and value >= FIRST_ETHERTYPE else str
+        shown = octet if size == 2 and value >= FIRST_ETHERTYPE else str
         yes = " and ".join(f"{place(base, at)} == {shown(byte)}" for at, byte in parts)
         no = " or ".join(f"{place(base, at)} != {shown(byte)}" for at, byte in parts)
         return yes, no
