@@ -85,7 +85,7 @@ def framed(program: Program, made: Structure, lines: Sequence[str]) -> str:
 
 def said(line: str, words: str) -> str:
     """A line with a comment."""
-    return f"{line:<{COMMENT - 1}} # {words}"
+    return f"{line:<{COMMENT - 2}}  # {words}"
 
 
 @dataclass(frozen=True)
