@@ -7,6 +7,7 @@ only place where that knot is tied.  Left out: any work of its own.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -149,7 +150,8 @@ class Program(program.Program):
         """Run on many packets: a numpy array of uint32, one ret a packet.
 
         "auto" takes the quickest backend for so many.  `jobs` threads share the
-        work on native.
+        work on native; the others hold Python's lock and take one.  Warns of a capture
+        that is damaged behind its last packet.
         """
         from bpfnb import backends
         from bpfnb.packets import source
@@ -158,10 +160,13 @@ class Program(program.Program):
         batch.require_linktype(self.linktype)
         if check:
             checker.require(self)
+        if batch.error is not None:
+            said = f"only the packets before that were used: {batch.error.message}"
+            warnings.warn(said, stacklevel=2)
         return backends.run_many(self, batch, backend, None if check else UNCHECKED_BUDGET, jobs)
 
     def filter(self, packets: Any, backend: str = "auto", check: bool = True, jobs: int = 1) -> Any:
-        """The accepted packets, in the type given."""
+        """The accepted packets, in the type given; the rest as in `run_many`."""
         from bpfnb.packets import source
 
         batch = source.packets(packets, linktype=self.linktype)

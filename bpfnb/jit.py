@@ -21,7 +21,7 @@ from bpfnb.errors import UnavailableError
 
 __all__ = ["Code", "compile_ir", "require", "works"]
 
-CURE = "pip install llvmlite"
+CURE = "pip install 'bpfnb[native]'"
 BEST, QUICK, PLAIN = 3, 1, 0  # levels of optimisation
 LARGE = 200_000  # characters of text from which optimising well takes seconds,
 HUGE = 1_500_000  # and from which choosing instructions well takes as long
@@ -93,7 +93,9 @@ def require() -> Any:
     try:
         import llvmlite.binding as llvm
     except (ImportError, OSError) as error:
-        raise UnavailableError(f"native code needs llvmlite ({CURE}): {error}") from None
+        missing = isinstance(error, ModuleNotFoundError)
+        reason = "is not installed" if missing else f"does not load: {error}"
+        raise UnavailableError(f"llvmlite {reason} ({CURE})") from None
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     return llvm

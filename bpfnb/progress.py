@@ -18,7 +18,8 @@ from typing import Any
 
 __all__ = ["progress"]
 
-PATIENCE = 3.0  # seconds before the bar appears
+PATIENCE = 3.0  # seconds before the bar appears,
+OFTEN = 1.0  # and between two states of it: a notebook that is saved keeps each of them
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
             if bar is not None:
                 bar.update(more)
             elif seen < total and time.monotonic() - began > PATIENCE:
-                bar = bar_of(total, seen, unit)
+                bar = bar_of(total, seen, unit, time.monotonic() - began)
 
     try:
         yield done
@@ -46,10 +47,13 @@ def progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
             bar.close()
 
 
-def bar_of(total: int, seen: int, unit: str) -> Any:
-    """tqdm's bar, imported when it is needed."""
+def bar_of(total: int, seen: int, unit: str, spent: float) -> Any:
+    """tqdm's bar, imported when it is needed, for work that has taken so many seconds yet."""
     from tqdm import tqdm
 
     in_bytes = unit == "bytes"
     shown = "B" if in_bytes else f" {unit}"
-    return tqdm(total=total, initial=seen, unit=shown, unit_scale=in_bytes, leave=False)
+    bar = tqdm(total=total, initial=seen, unit=shown, unit_scale=in_bytes, leave=False,
+               mininterval=OFTEN)  # fmt: skip
+    bar.start_t -= spent
+    return bar

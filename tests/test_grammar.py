@@ -160,7 +160,7 @@ REFUSED = [
     ("--show lisitng ip", "did you mean listing?"),
     ("--show listing, cfg ip", "no blanks"),
     ("--on linus -p p ip", "did you mean linux?"),
-    ("--unchecked --on linux -p p ip", "--unchecked runs on interp only"),
+    ("--unchecked --on linux -p p ip", "--unchecked needs --on interp"),
     ("--rules bsd ip", "there is no rule set 'bsd'"),
     ("--dialect tcpdmp", "did you mean tcpdump?"),
     ("-s many ip", "a snapshot length is a number"),

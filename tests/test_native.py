@@ -246,7 +246,7 @@ from bpfnb.errors import UnavailableError
 try:
     bpf.assemble("ret #7").run_many([b"x"], backend="native")
 except UnavailableError as error:
-    assert "pip install llvmlite" in str(error) and "\\n" not in str(error)
+    assert "pip install 'bpfnb[native]'" in str(error) and "\\n" not in str(error)
 else:
     raise SystemExit("it ran")
 assert bpf.assemble("ret #7").run_many([b"x"] * 60000).tolist() == [7] * 60000

@@ -401,8 +401,8 @@ def test_without_llvmlite_a_line_says_what_is_missing_and_the_rest_is_shown() ->
     text, html, python = done.stdout.split("-----\n")
     lines = text.splitlines()
     assert lines[0] == "6 instructions of BPF, 30 of LLVM"
-    assert lines[1].startswith("⚠ native code needs llvmlite (pip install llvmlite)")
-    assert "pip install llvmlite" in html
+    assert lines[1].startswith("⚠ llvmlite is not installed (pip install 'bpfnb[native]')")
+    assert "llvmlite is not installed" in html
     found = blocks(text)
     assert list(found) == list(range(6))
     assert "%v1 = icmp uge i64 %len, 14" in found[0][2]

@@ -49,7 +49,7 @@ def test_where_backends_differ_a_loud_line_names_the_first_packet() -> None:
         ],
         ("interp", "linux", "libpcap"),
     )
-    loud = "THE BACKENDS DIFFER on 2 packets, first on packet 2: interp gives 8, linux gives 0"
+    loud = "THE BACKENDS DIFFER on 2 packets, first on packet 2: interp gives 8; linux gives 0"
     assert f"✗ {loud}" in found.text().splitlines()
     assert loud in found.html()
     marked = [line.split()[1] for line in found.text().splitlines() if line.startswith("≠")]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
+from bpfnb.backends.flow import SIGNED
 from bpfnb.cbpf.ancillary import BY_K, Ancillary, derive
 from bpfnb.cbpf.opcodes import BY_CODE, Form
 from bpfnb.cbpf.payload import find_attribute, find_nested_attribute, payload_offset
@@ -31,7 +32,6 @@ __all__ = ["ASKED", "NOTES", "answer", "each", "needed", "shared"]
 MASK = 0xFFFFFFFF
 NOWHERE = -(1 << 40)  # an offset that no sum with 32 bits brings into a packet, nor its opposite
 NO_DEVICE = -1
-SIGNED = 0x80000000  # offsets from here on count from the network or link header
 
 
 def offset(given: int | None) -> int:

@@ -1,4 +1,4 @@
-"""Passes over a checked program before native code is made of it; each finds one thing.
+"""Passes over a checked program before other code is made of it; each finds one thing.
 
     known_bytes     how long the packet surely is before each instruction
     choices         runs of jeqs that ask whether A is one of several numbers
@@ -7,7 +7,7 @@
 
 Choices and pairs are what filters for ports and addresses are made of.  As one
 comparison without a branch between they leave the processor less to guess.
-Left out: making code of what is found (`lowering`).
+Left out: making code of what is found (`lowering`, `structure` and `python_source`).
 """
 
 from __future__ import annotations

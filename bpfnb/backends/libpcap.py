@@ -46,7 +46,7 @@ def run_many(program: Program, batch: PacketBatch, budget: int | None = None) ->
 
     if budget is not None:
         raise UnavailableError(
-            "libpcap runs no unchecked program: it could abort this process, or never end"
+            "libpcap runs no unchecked program: that could abort this process, or never end"
         )
     evaluator = prepared(program)
     size = len(batch)
@@ -65,8 +65,8 @@ def prepared(program: Program) -> Evaluator:
         row = BY_CODE.get(insn.code)
         if row and row.form is Form.ABS and insn.k in BY_K:
             raise UnavailableError(
-                f"libpcap's machine has no extensions: ({pc:03d}) {row.mnemonic} "
-                f"{BY_K[insn.k].name} would be a load far past the end"
+                f"libpcap has no extensions: ({pc:03d}) {row.mnemonic} {BY_K[insn.k].name} "
+                "is a load far past the end there"
             )
         if row and row.form is Form.TARGET and insn.k >= BACKWARD:
             raise UnavailableError(

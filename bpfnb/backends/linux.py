@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from bpfnb.cbpf.ancillary import BY_K, LL_OFF, NET_OFF, UNIX_SOCKET, Ancillary
+from bpfnb.cbpf.checker import check
 from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.opcodes import BY_CODE, Form
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import trace
 from bpfnb.errors import UnavailableError
+from bpfnb.linux.limits import environment_limit
 from bpfnb.linux.readout import rets
-from bpfnb.linux.sockfilter import SocketPair
+from bpfnb.linux.sockfilter import KernelRefused, SocketPair
 from bpfnb.progress import progress
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def run_many(
 ) -> npt.NDArray[np.uint32]:
     """Run on each packet: uint32 of shape (len(batch),).
 
-    KernelRefused for a program that is legal but meets a limit of this kernel.
+    UnavailableError also for a program that is legal but meets a limit of this kernel.
     """
     import numpy as np
 
@@ -69,12 +71,23 @@ def run_many(
     refuse_unlike(program, batch)
     found = np.empty(len(batch), np.uint32)
     with SocketPair() as pair, progress(len(batch), "packets") as done:
-        pair.attach(program)  # it must be legal, also where there is no packet
+        attach(pair, program)  # it must be legal, also where there is no packet
         for first in range(0, len(batch), PIECE):
             data = [packet.data for packet in batch[first : first + PIECE]]
             found[first : first + PIECE] = rets(program, data, pair, first + 1)
             done(len(data))
     return found
+
+
+def attach(pair: SocketPair, program: Program) -> None:
+    """Attach a legal program; UnavailableError with the limit that it meets."""
+    try:
+        pair.attach(program)
+    except KernelRefused as error:
+        if check(program):
+            raise
+        limit = environment_limit(program)
+        raise UnavailableError(f"linux takes no such program: {limit or error}") from None
 
 
 def refuse_unlike(program: Program, batch: PacketBatch) -> None:
@@ -87,8 +100,8 @@ def refuse_unlike(program: Program, batch: PacketBatch) -> None:
         for number, packet in enumerate(batch):
             if unlike(name, packet):
                 raise UnavailableError(
-                    f"linux runs filters on a socket pair; {name} is not there what it is for "
-                    f"packet {number + 1}"
+                    f"linux filters on a socket pair, where {name} is not what packet "
+                    f"{number + 1} has"
                 )
 
     if not reaches_headers(program):
@@ -96,8 +109,8 @@ def refuse_unlike(program: Program, batch: PacketBatch) -> None:
     for number, packet in enumerate(batch):
         if any(unlike(name, packet) for name in HEADERS) and counts(program, packet):
             raise UnavailableError(
-                f"linux runs filters on a socket pair, which has no headers where packet "
-                f"{number + 1} has them; a load at X + k counts from one"
+                f"linux filters on a socket pair, which has no headers where packet "
+                f"{number + 1} has them, and a load at X + k counts from one"
             )
 
 

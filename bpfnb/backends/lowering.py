@@ -1,14 +1,16 @@
-"""A checked program in LLVM's intermediate language, an instruction a block.
+"""A checked program in LLVM's intermediate language.
 
     module(program)            @filter over one packet, @scan over many
     counting_module(program)   a @scan that also counts what runs
     located_module(program)    @filter alone, which tells where each line came from
 
 Each instruction becomes a few lines under its own label, headed by its line of
-`tcpdump -d`; A, X and M[] are memory that LLVM turns into registers.  The passes
-behind the speed are LLVM's but for two: a packet that is long enough for every
-load at a constant offset takes a copy of the program that checks none of them
-(`fast`), and the loop over many asks for later packets' headers ahead of time.
+`tcpdump -d`; A, X and M[] are memory that LLVM turns into registers.  Most of the
+speed is LLVM's; ours is that
+    a packet that is long enough for every load at a constant offset takes a copy of
+    the program that checks none of them (`fast`),
+    a run of jeqs, and both ports of a packet, are one comparison (`flow`),
+    the loop over many asks for later packets' headers ahead of time.
 
 No load is emitted without a check against the captured length before it, in
 64 bits, where no sum of a 32-bit offset and a size can wrap.

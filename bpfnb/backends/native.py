@@ -215,5 +215,5 @@ def run_many(
 ) -> Rets:
     """Run on each packet by `jobs` threads: uint32 of shape (len(batch),)."""
     if budget is not None:
-        raise UnavailableError("native runs no unchecked program: it may loop for ever")
+        raise UnavailableError("native runs no unchecked program: that may loop for ever")
     return compiled(program).scan(batch, jobs)

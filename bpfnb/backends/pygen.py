@@ -85,7 +85,7 @@ def run_many(
     import numpy as np
 
     if budget is not None:
-        raise UnavailableError("pygen runs no unchecked program: it may loop for ever")
+        raise UnavailableError("pygen runs no unchecked program: that may loop for ever")
     accepts = compiled(program)
     rets = (accepts(data, wirelen, notes) for data, wirelen, notes in contents(batch))
     try:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 
+from bpfnb.backends.flow import SIGNED
 from bpfnb.cbpf.ancillary import BY_K, Ancillary
 from bpfnb.cbpf.asm import assemble
 from bpfnb.cbpf.checker import check, unsafe_reads
@@ -31,7 +32,6 @@ EVERY = ("interp", "linux", "libpcap")  # the kinds of machines, named as their 
 OURS_AND_LINUX, OURS_AND_LIBPCAP = frozenset({"interp", "linux"}), frozenset({"interp", "libpcap"})
 
 BUDGET = 100_000  # steps after which an unchecked program counts as one that never ends
-SIGNED = 1 << 31  # loads from here on count from the network or link header, a ja goes back
 ONE_PIECE = 16_000  # bytes of a datagram that Linux surely keeps in one piece
 
 

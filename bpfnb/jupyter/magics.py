@@ -125,7 +125,7 @@ def answer(options: Options, source: Source) -> Result:
         packet=options.trace,
         rules=options.rules,
         assembled=from_body,
-        notes=notes(options),
+        notes=notes(options, source),
     )
     return result if batch is None else with_run(options, result, batch)
 
@@ -145,15 +145,20 @@ def with_run(options: Options, result: Result, batch: PacketBatch) -> Result:
     ends = options.rules == "linux" and not options.unchecked  # the check has shown that it does
     budget = None if ends else UNCHECKED_BUDGET
     run = run_all(program, batch, options.on or ("interp",), budget)
-    said = [f"{name} did not run: {why}" for name, why in run.missing.items()]
-    if batch.error is not None:
-        said.append(f"these are the packets before a broken one: {batch.error.message}")
-    timings = measure(program, batch, run.backends, budget) if options.time else None
+    said = [missing(name, why) for name, why in run.missing.items()]
+    if not run.compared:
+        said.append("rand is another number each time: rets are not compared")
+    timings = measure(program, batch, run.backends, budget) if options.time and len(batch) else None
     notes = (*result.notes, *said)
     result = replace(result, packets=batch, run=run, budget=budget, timings=timings, notes=notes)
     if {"trace", "log"} & set(options.show):
         result.traced(options.trace)  # a packet that is not there fails the cell, not its display
     return result
+
+
+def missing(name: str, why: str) -> str:
+    """A line for a backend that did not run; the reason may begin with its name."""
+    return f"not run: {why}" if why.startswith(f"{name} ") else f"{name} did not run: {why}"
 
 
 def take_packets(options: Options, namespace: dict[str, Any]) -> PacketBatch | None:
@@ -242,14 +247,16 @@ def without_comments(text: str) -> str:
     return " ".join(line.partition("#")[0].strip() for line in text.splitlines()).strip()
 
 
-def notes(options: Options) -> tuple[str, ...]:
+def notes(options: Options, source: Source) -> tuple[str, ...]:
     """What a reader must be told beside the views."""
-    if not options.ignored:
-        return ()
     from bpfnb.errors import brief
+    from bpfnb.jupyter.values import swallowed
 
-    ignored = ", ".join(map(brief, options.ignored))
-    return (f"ignored, as nothing is captured or printed here: {ignored}",)
+    said = list(swallowed(f"\n{source.cell}")) if source.cell else []
+    if options.ignored:
+        ignored = ", ".join(map(brief, options.ignored))
+        said.append(f"ignored, as nothing is captured or printed here: {ignored}")
+    return tuple(said)
 
 
 def keep(shell: InteractiveShell, options: Options, result: Result) -> None:

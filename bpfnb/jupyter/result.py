@@ -7,7 +7,7 @@ Left out: running (`runs`) and reading options (`options`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -136,8 +136,9 @@ class Result(Picture):
         run = self.ran
         accepted = int((run.ret != 0).sum())
         return Verdicts(
-            run.rows, run.backends, len(self.batch), accepted, differences=run.differences
-        )
+            run.rows, run.backends, len(self.batch), accepted,
+            differences=run.differences, why=run.why, compared=run.compared,
+        )  # fmt: skip
 
     @cached_property
     def listing(self) -> Listing:
@@ -187,11 +188,20 @@ class Result(Picture):
         parts = [self.part(name) for name in self.show]
         if said := self.check_words():
             parts.insert(0 if self.faults else len(parts), Words(said))
+        parts[:0] = [Words(f"✗ {alarm}") for alarm in self.alarms()]
         if self.timings is not None:
             parts.append(self.timings)
         if self.notes:
             parts.append(Words("\n".join(self.notes)))
         return Page(tuple(parts))
+
+    def alarms(self) -> Iterator[str]:
+        """What must be seen first, whatever views were asked for."""
+        if self.packets is not None and self.packets.error is not None:
+            message = self.packets.error.message
+            yield f"the file is damaged, only the packets before that were used: {message}"
+        if self.run is not None and "verdicts" not in self.show and self.verdicts.alarm():
+            yield self.verdicts.alarm()
 
     def part(self, name: str) -> View:
         """One view by its name."""

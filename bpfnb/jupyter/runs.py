@@ -14,8 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, overload
 
-from bpfnb import jit
-from bpfnb.backends import MANY, run_many
+from bpfnb.backends import first_difference, quickest, run_many
+from bpfnb.backends.differences import explains
+from bpfnb.backends.facts import needed
+from bpfnb.backends.questions import EVERY
 from bpfnb.cbpf import machine
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import Trace, trace
@@ -44,7 +46,9 @@ class Run:
 
     `rets[backend]` is an array of uint32, one a packet; `missing[backend]` says
     why a backend that was asked for could not run.  `rows` are the first
-    packets, and behind them those on which backends differ.
+    packets, and behind them those on which backends differ; `why` names the
+    first difference, where it has a name.  Rets are not `compared` where each
+    backend is right to give another.
     """
 
     backends: tuple[str, ...]
@@ -52,6 +56,8 @@ class Run:
     missing: Mapping[str, str] = field(default_factory=dict)
     hits: Hits = field(default_factory=lambda: Hits(()))
     rows: tuple[VerdictRow, ...] = ()
+    why: str = ""
+    compared: bool = True
 
     @property
     def ret(self) -> Rets:
@@ -61,7 +67,7 @@ class Run:
     @property
     def differences(self) -> int:
         """How many packets the backends differ on."""
-        return int(differing(self.rets).sum())
+        return int(differing(self.rets).sum()) if self.compared else 0
 
 
 class Traces(Sequence[Trace]):
@@ -92,23 +98,35 @@ def run_all(
 ) -> Run:
     """Run on every packet, on every backend named.
 
-    A backend that this machine lacks is left out and named in `missing`; when
+    A backend that cannot run it here is left out and named in `missing`; when
     none is left its UnavailableError is raised.  `budget` bounds the steps of a
     program that was not checked.
     """
-    counted = len(batch) >= MANY and budget is None and "native" in names and jit.works()
+    counted = "native" in names and quickest(program, len(batch), budget) == "native"
     found, hits = (count if counted else walk)(program, batch, budget)
     rets: dict[str, Rets] = {}
     missing: dict[str, str] = {}
     for name in names:
         try:
-            rets[name] = found[name] if name in found else run_many(program, batch, name)
+            rets[name] = found[name] if name in found else run_many(program, batch, name, budget)
         except UnavailableError as error:
             missing[name] = error.message
             if len(missing) == len(names):
                 raise
-    traces = Traces(program, batch, budget)
-    return Run(tuple(rets), rets, missing, hits, tuple(rows(traces, rets)))
+    shown = tuple(rows(Traces(program, batch, budget), rets))
+    compared = budget is not None or "rand" not in needed(program)
+    why = reason(program, batch, rets) if compared else ""
+    return Run(tuple(rets), rets, missing, hits, shown, why, compared)
+
+
+def reason(program: Program, batch: PacketBatch, rets: Mapping[str, Rets]) -> str:
+    """The name of what backends differ on, at the first packet where they do; "" without one."""
+    first = first_difference(rets)
+    if first is None:
+        return ""
+    packet = batch[first]
+    kinds = {name if name in EVERY else "interp" for name in rets}
+    return explains(program, packet.data, packet.wirelen, packet.ancillary, kinds) or ""
 
 
 def count(

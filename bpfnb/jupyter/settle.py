@@ -56,9 +56,9 @@ def refuse_misfits(options: Options) -> None:
     """Options that do not go together."""
     if options.packets and options.read:
         raise UsageError("packets are given twice, by -p and by -r; leave one out")
-    if options.unchecked and set(options.on) - {"interp"}:
+    if options.unchecked and options.on and "interp" not in options.on:
         raise UsageError(
-            "--unchecked runs on interp only: other backends take legal programs alone"
+            "--unchecked needs --on interp: the others run only programs that pass the check"
         )
     if options.has_packets:
         return
@@ -74,7 +74,8 @@ def names(given: Given, known: Sequence[str], what: str) -> list[str]:
     for each in words:
         if not each:
             raise UsageError(
-                f"{given.option.flags[-1]} takes words with commas between and no blanks"
+                f"{given.option.flags[-1]} lacks a word: "
+                "it takes some, with commas and no blanks between"
             )
         if each not in known:
             near = nearest(each, known) or f"; there are {', '.join(known)}"

@@ -1,9 +1,9 @@
 """How long a packet takes on each backend: the median of several runs, and spread.
 
-A run is as many passes over all packets as fill a tenth of a second or so, so
-that the clock's own steps do not count.  What is timed is a batch run as a
-user's call is; on "linux" that is the length accepted, by two system calls a
-packet, and not all 32 bits of ret, which would take several runs.
+A run is as many passes over all packets as fill RUN_SECONDS, so that the clock's
+own steps do not count.  What is timed is a batch run as a user's call is; but on
+"linux" it is the length accepted, by two system calls a packet, and not all 32
+bits of ret, which take several runs: a line says so.
 
 Left out: plots, and benchmarks over many filters (`benchmarks/`).
 """
@@ -30,6 +30,7 @@ RUN_SECONDS = 0.05  # a run repeats the batch until it takes this long
 ALL_SECONDS = 10.0  # after this no further run is started
 LEAST = 1000  # packets in a call: beside them the call itself counts for little
 YARDSTICK = "libpcap"  # the backend that the others are compared with
+LINUX = "linux: one run a packet; reading all 32 bits of ret takes several"
 FEW = 100  # ns below which a decimal counts
 
 
@@ -91,7 +92,12 @@ class Timings(View):
             f"  {row[0]:<{name}}  {row[1]:>{median}}  {row[2]:<{spread}}  {row[3]}".rstrip()
             for row in rows
         ]
-        return "\n".join([self.headline(), *lines])
+        return "\n".join([self.headline(), *lines, *(f"  {each}" for each in self.notes())])
+
+    def notes(self) -> list[str]:
+        """What must be known to read the rows."""
+        linux = any(each.backend == "linux" for each in self.timings)
+        return [LINUX] if linux else []
 
     def html(self) -> str:
         """The same as a table."""
@@ -106,7 +112,9 @@ class Timings(View):
             )
             for row in ([escape(each) for each in cells] for cells in self.cells())
         ]
-        return style.scroll(style.caption(escape(self.headline())) + style.table(rows, "backend"))
+        html = style.caption(escape(self.headline())) + style.table(rows, "backend")
+        notes = (style.caption(style.muted(escape(each))) for each in self.notes())
+        return style.scroll(html + "".join(notes))
 
 
 def number(ns: float) -> str:

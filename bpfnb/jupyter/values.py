@@ -16,13 +16,13 @@ import ipaddress
 import linecache
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from IPython.core.error import UsageError
 
-from bpfnb.cbpf.asm import MNEMONICS
+from bpfnb.cbpf.asm import MNEMONICS, assemble
 from bpfnb.errors import BpfError
 from bpfnb.jupyter.grammar import end_of_value
 
@@ -127,6 +127,27 @@ def written(expression: str, namespace: dict[str, Any], place: str) -> str:
     if number.bit_length() > WIDEST:
         raise BpfError(f"{place}: a number of {number.bit_length()} bits", "k has 32 bits")
     return str(number)
+
+
+def swallowed(text: str) -> Iterator[str]:
+    """A sentence for each comment that is an instruction: `;` separates none.
+
+    >>> list(swallowed("ldb [0]; tax"))
+    ['line 1: ";" begins a comment, so "tax" is no part of the program']
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        code, _, comment = line.partition(";")
+        words = comment.partition(";")[0].strip()
+        if code.strip() and words and is_instruction(words):
+            yield f'line {number}: ";" begins a comment, so "{words}" is no part of the program'
+
+
+def is_instruction(words: str) -> bool:
+    """Whether words are an instruction that needs no label."""
+    try:
+        return len(assemble(words, "asm")) == 1
+    except BpfError:
+        return False
 
 
 def looks_assembled(text: str) -> bool:

@@ -54,7 +54,7 @@ TRANSLATED_SIZE = 8  # bytes of one eBPF instruction
 
 REASONS = {
     errno.EINVAL: "the program breaks one of its rules, or a jump is too long once translated; "
-    "the kernel never says which: check(program) does",
+    "the kernel never says which: prog.check() names the rule",
     errno.ENOMEM: "once translated the program is larger than the memory a socket may use "
     "(net.core.optmem_max)",
     errno.EPERM: "the filter on this socket is locked (SO_LOCK_FILTER)",

@@ -88,7 +88,10 @@ class Capture(PacketBatch):
 
         kept = np.ones(len(self), bool) if mask is None else np.asarray(mask) != 0
         if kept.shape != (len(self),):
-            raise PacketError(f"the mask has shape {kept.shape}, the capture {len(self)} packets")
+            raise PacketError(
+                f"the mask has shape {kept.shape}, the capture {len(self)} packets",
+                "give one truth value or ret a packet, as prog.run_many(capture) does",
+            )
         shown = os.fspath(path)
         if family(shown) not in ("", self.family):
             return write_capture(path, self.take(np.flatnonzero(kept)))

@@ -12,7 +12,7 @@ what is there, no longer waits (`@rows`).  A wrong guess costs time and nothing 
 
 Left out: what a record looks like.  Each format gives that as text of its own, four
 functions: @next, where the record at %p ends, 0 where no sound one is; @seek, the
-next place from %from on where one might be, %to where there is none; @usual, whether
+next place from %from on where one might be, %to or beyond where there is none; @usual, whether
 one looks like those of real captures; @note, which writes row %row of the columns.
 `@number`, four bytes in the file's order, is here for them.
 
@@ -26,7 +26,7 @@ import sys
 from string import Template
 from typing import NamedTuple
 
-__all__ = ["COLUMNS", "LANES", "Record", "module"]
+__all__ = ["COLUMNS", "WINDOW", "Record", "module"]
 
 LANES = 32
 WINDOW = 4 << 20  # bytes whose records' headers fit into a cache of 1 MiB

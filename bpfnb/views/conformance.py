@@ -1,7 +1,7 @@
 """The conformance table: how many machines differ on what, then each one's answers.
 
 In text a row has a line for each different answer, with who gives it; in HTML a
-column for each machine.  Rows on which machines differ come first, with ✗.  What
+column for each machine.  Rows on which machines differ come first, with ≠.  What
 the paper of 1993 says stands beside the machines and counts as none of them.
 
 Left out: asking the machines (`backends.conformance`).  The rows are plain values.
@@ -160,7 +160,7 @@ class Conformance(View):
             shown = escape(answer.words)
             if not answer.agrees(row.answers[0]):
                 shown = f'<b style="border-bottom:2px solid {style.REJECT}">≠ {shown}</b>'
-            cells.append(style.cell(shown, more=";white-space:normal;min-width:70px"))
+            cells.append(style.cell(shown, more=";white-space:normal;min-width:96px"))
         cells.append(style.cell(style.plain(escape(row.question.paper), 12)))
         return style.row(cells)
 
@@ -181,7 +181,7 @@ class Conformance(View):
 
 def mark(row: Row) -> str:
     """The shape before a row's name."""
-    return "✗" if row.differs else "✓"
+    return "≠" if row.differs else "="
 
 
 def in_a_line(row: Row) -> str:

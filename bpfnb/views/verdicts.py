@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from html import escape
 
 from bpfnb.cbpf.disasm import line
-from bpfnb.cbpf.trace import Trace
+from bpfnb.cbpf.opcodes import BY_CODE, Class
+from bpfnb.cbpf.trace import Step, Trace
 from bpfnb.views import style
 from bpfnb.views.view import View
 
@@ -52,9 +53,7 @@ class VerdictRow:
         if trace.steps:
             last = trace.steps[-1]
             ended = last.pc
-            words = " ".join(line(last.insn, last.pc).split())
-            if last.missed:
-                words += ", past the end"
+            words = " ".join(line(last.insn, last.pc).split()) + early(last)
         return cls(number, summary, rets, len(trace.data), len(trace.steps), ended, words)
 
     @property
@@ -78,7 +77,8 @@ class Verdicts(View):
     """Verdicts on packets, on one or several backends.
 
     `rows` may be the first ones of many: then `total`, `accepted` and, on several
-    backends, `differences` count all.
+    backends, `differences` count all.  `why` names the first difference; where
+    `compared` is False the rets are shown and not compared.
 
     >>> print(Verdicts([VerdictRow(1, "ICMP", (96,), 42, 4, 3, "ret #96")]))
     1 of 1 packet accepted
@@ -92,6 +92,8 @@ class Verdicts(View):
     accepted: int | None = None
     caption: str = ""
     differences: int | None = None
+    why: str = ""
+    compared: bool = True
 
     @property
     def count(self) -> int:
@@ -108,15 +110,23 @@ class Verdicts(View):
     @property
     def differing(self) -> tuple[VerdictRow, ...]:
         """The rows on which backends differ."""
-        return tuple(row for row in self.rows if row.differs)
+        return tuple(row for row in self.rows if self.differs(row))
+
+    def differs(self, row: VerdictRow) -> bool:
+        """Whether backends differ on a packet, as far as they are compared."""
+        return self.compared and row.differs
 
     def answer(self) -> str:
         """How many were accepted, in words."""
         of = f"{self.accepted_count:,} of {style.plural(self.count, 'packet')} accepted"
         said = f"{self.caption}: {of}" if self.caption else of
-        if len(self.backends) == 1:
+        if tuple(self.backends) == ("interp",):
             return said
-        return f"{said} by {self.backends[0]}; each backend's ret side by side"
+        said = f"{said} by {self.backends[0]}"
+        if len(self.backends) > 1:
+            said += "; each backend's ret side by side"
+        path = "interp" not in self.backends and "ran" in self.heads()
+        return f"{said}; ran and ended at are interp's" if path else said
 
     def alarm(self) -> str:
         """The loud line, empty where all backends agree."""
@@ -124,12 +134,17 @@ class Verdicts(View):
         if not rows:
             return ""
         first = rows[0]
-        named = ", ".join(
-            f"{name} gives {ret}" for name, ret in zip(self.backends, first.rets, strict=True)
-            if ret is not None
-        )  # fmt: skip
+        together: dict[int, list[str]] = {}
+        for name, ret in zip(self.backends, first.rets, strict=True):
+            if ret is not None:
+                together.setdefault(ret, []).append(name)
+        named = "; ".join(
+            f"{', '.join(names)} {'gives' if len(names) == 1 else 'give'} {ret}"
+            for ret, names in together.items()
+        )
         on = style.plural(self.differences or len(rows), "packet")
-        return f"THE BACKENDS DIFFER on {on}, first on packet {first.number}: {named}"
+        why = f" ({self.why})" if self.why else ""
+        return f"THE BACKENDS DIFFER on {on}, first on packet {first.number}: {named}{why}"
 
     def heads(self) -> list[str]:
         """The columns' names."""
@@ -153,14 +168,14 @@ class Verdicts(View):
         """The answer, the loud line, then twenty rows and the first that differ."""
         shown = list(self.rows)
         if len(shown) > style.FOLD + 1:
-            late = [row for row in shown[style.FOLD :] if row.differs]
+            late = [row for row in shown[style.FOLD :] if self.differs(row)]
             shown = [*shown[: style.FOLD], *late[:LATE]]
         heads, body = self.heads(), [self.cells(row) for row in shown]
         widths = [max(len(row[at]) for row in [heads, *body]) for at in range(len(heads))]
         lines = [self.answer()]
         if self.alarm():
             lines.append(f"✗ {self.alarm()}")
-        marks = [" ", *("≠" if row.differs else " " for row in shown)]
+        marks = [" ", *("≠" if self.differs(row) else " " for row in shown)]
         for mark, row in zip(marks, [heads, *body], strict=True):
             fields = [
                 f"{each:>{width}}" if side(head) == "right" else f"{each:<{width}}"
@@ -189,7 +204,7 @@ class Verdicts(View):
 
     def html_row(self, row: VerdictRow, names: list[str]) -> str:
         """One packet; a rejected one is no fainter than an accepted one."""
-        cells = []
+        cells, differs = [], self.differs(row)
         for name, words in zip(names, self.cells(row), strict=True):
             shown, hover = escape(words), ""
             if name == "verdict":
@@ -197,12 +212,20 @@ class Verdicts(View):
             elif name == "packet":
                 words = " ".join(row.summary.split())
                 shown, hover = style.plain(escape(words[:WHOLE]), 12), words
-            elif row.differs and name == "#":
+            elif differs and name == "#":
                 shown = f"<b>≠ {shown}</b>"
-            elif row.differs and name in self.backends and words != "–":
+            elif differs and name in self.backends and words not in ("–", str(row.ret)):
                 shown = f'<b style="border-bottom:2px solid {style.REJECT}">{shown}</b>'
             cells.append(style.cell(shown, side(name), hover=hover))
         return style.row(cells)
+
+
+def early(last: Step) -> str:
+    """Why a program ended at an instruction that is no ret; nothing for a ret."""
+    row = BY_CODE[last.insn.code]
+    if last.missed:
+        return ", past the end"
+    return {Class.RET: "", Class.ALU: ", by 0"}.get(row.cls, ", no device")
 
 
 def side(name: str) -> str:
