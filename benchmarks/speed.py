@@ -2,6 +2,14 @@
 
     python benchmarks/speed.py [--quick] [--json benchmarks/speed.json] [--cache DIR]
 
+The goals, by whose numbers the rows are grouped:
+    1  native against libpcap's bpf_filter in a loop in C
+    2  native against the same filters written by hand in C
+    3  a packet a call from Python: interp, pygen, native
+    4  a capture file from its name to verdicts, against tcpdump and scapy
+    5  what compiling costs, what a second thread gains
+    6  how much memory a scan takes
+
 Every comparison is a race in turns, on one machine in one run (`rounds`); shown
 are the median ratio, its quartiles and its target.  The first run makes a capture
 of a million packets, 766 MB, in DIR ($XDG_CACHE_HOME/bpfnb) and leaves it there.

@@ -49,12 +49,15 @@ EACH = 500  # and more for each instruction
 class Backend(Protocol):
     """What a backend's module has."""
 
-    def run_many(self, program: Program, batch: PacketBatch, budget: int | None = None) -> Rets:
+    def run_many(
+        self, program: Program, batch: PacketBatch, budget: int | None = None, jobs: int = 1
+    ) -> Rets:
         """Run a program on each packet: uint32 of shape (len(batch),), one ret each.
 
-        `budget` is None for a checked program, else a bound on the steps on
-        each packet.  UnavailableError, its message one line, where this machine
-        lacks what the backend needs, or the backend what the program asks for.
+        `budget` is None for a checked program, else a bound on the steps on each
+        packet.  `jobs` threads may share the work, where a backend can use them.
+        UnavailableError, its message one line, where this machine lacks what the
+        backend needs, or the backend what the program asks for.
         """
 
 
@@ -99,11 +102,7 @@ def run_many(
     """
     checked_jobs(jobs)
     name = quickest(program, len(batch), budget) if backend == "auto" else backend
-    if name == "native" and jobs > 1:
-        from bpfnb.backends import native
-
-        return native.run_many(program, batch, budget, jobs)
-    return get(name).run_many(program, batch, budget)
+    return get(name).run_many(program, batch, budget, jobs)
 
 
 def checked_jobs(jobs: int) -> int:

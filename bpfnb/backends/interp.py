@@ -29,7 +29,7 @@ PIECE = 4096  # packets whose columns are turned into Python numbers at a time
 
 
 def run_many(
-    program: Program, batch: PacketBatch, budget: int | None = None
+    program: Program, batch: PacketBatch, budget: int | None = None, jobs: int = 1
 ) -> npt.NDArray[np.uint32]:
     """Run on each packet: uint32 of shape (len(batch),)."""
     import numpy as np

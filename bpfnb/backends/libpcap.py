@@ -37,7 +37,9 @@ PIECE = 4096  # packets between two looks at whether a mapped file still has its
 BACKWARD = 1 << 31  # libpcap takes a ja's k for signed: from here on it jumps back
 
 
-def run_many(program: Program, batch: PacketBatch, budget: int | None = None) -> Rets:
+def run_many(
+    program: Program, batch: PacketBatch, budget: int | None = None, jobs: int = 1
+) -> Rets:
     """Run on each packet: uint32 of shape (len(batch),).
 
     PacketError when a packet lies outside the batch's buffer.

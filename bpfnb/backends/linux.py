@@ -58,7 +58,7 @@ WORD = 0xFFFFFFFF
 
 
 def run_many(
-    program: Program, batch: PacketBatch, budget: int | None = None
+    program: Program, batch: PacketBatch, budget: int | None = None, jobs: int = 1
 ) -> npt.NDArray[np.uint32]:
     """Run on each packet: uint32 of shape (len(batch),).
 

@@ -534,25 +534,38 @@ define void @scan(ptr readonly %base, ptr readonly %offsets, ptr readonly %lengt
   br i1 %many, label %most, label %rest
 most:
   br i1 %sure, label %quick, label %any
-{loop("quick", quick, handed, "most", "first", "calm", "rest")}
-{loop("any", callee, handed, "most", "first", "calm", "rest")}
+{loop("quick", quick, handed, ("most", "rest"), ("first", "calm"), ahead=True, unroll=True)}
+{loop("any", callee, handed, ("most", "rest"), ("first", "calm"), ahead=True)}
 rest:
   %from = phi i64 [ %first, %0 ], [ %calm, %quick ], [ %calm, %any ]
   %some = icmp ult i64 %from, %last
   br i1 %some, label %end, label %done
-{loop("end", callee, handed, "rest", "from", "last", "done")}
+{loop("end", callee, handed, ("rest", "done"), ("from", "last"))}
 done:
   ret void
 }}"""
 
 
-def loop(name: str, callee: str, handed: str, before: str, begin: str, end: str, after: str) -> str:
-    """rets[i] <- the callee on packet i, for begin <= i < end, of which there is one at least."""
-    unrolled = ", !llvm.loop !8" if name == "quick" else ""
+def loop(
+    name: str,
+    callee: str,
+    handed: str,
+    ways: tuple[str, str],
+    places: tuple[str, str],
+    ahead: bool = False,
+    unroll: bool = False,
+) -> str:
+    """rets[i] <- the callee on packet i, for begin <= i < end, of which there is one at least.
+
+    `ways` are the blocks before and after, `places` begin and end.  It may ask for
+    headers `ahead`, which must be there for AHEAD packets more than it runs on.
+    """
+    (before, after), (begin, end) = ways, places
+    unrolled = ", !llvm.loop !8" if unroll else ""
     text = f"""
 {name}:
   %@ = phi i64 [ %{begin}, %{before} ], [ %@.next, %{name} ]
-  {AHEAD_OF if end == "calm" else ""}
+  {AHEAD_OF if ahead else ""}
   %@.offset.place = getelementptr i64, ptr %offsets, i64 %@
   %@.offset = load i64, ptr %@.offset.place
   %@.P = getelementptr i8, ptr %base, i64 %@.offset

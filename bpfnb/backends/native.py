@@ -52,7 +52,8 @@ SCAN = (None, *[pointer] * 5, i64, pointer, pointer, ctypes.c_bool, i64, i64)
 class Native:
     """A checked program, compiled.  UnavailableError without llvmlite.
 
-    `source` is the text that LLVM was given, `asks` the facts the program needs.
+    `source` is the text that LLVM was given, `asks` the facts the program needs, `reach`
+    the length from which a packet has all bytes that loads at constant offsets read.
     """
 
     def __init__(self, program: Program) -> None:

@@ -79,7 +79,7 @@ def compiled(program: Program) -> Function:
 
 
 def run_many(
-    program: Program, batch: PacketBatch, budget: int | None = None
+    program: Program, batch: PacketBatch, budget: int | None = None, jobs: int = 1
 ) -> npt.NDArray[np.uint32]:
     """Run on each packet: uint32 of shape (len(batch),)."""
     import numpy as np

@@ -5,7 +5,8 @@
 
 Between two parts of the file a keyboard interrupt is seen, a mapped file asked
 whether it still has its bytes, and long work shows a bar.  Memory goes to the rows
-alone, 28 bytes each.
+alone, 28 bytes each; 24 where no record names an interface, for that column is
+never written to then.
 Left out: the walk itself (`lanes`), what a record is (`pcapfile`, `pcapng`).
 """
 
