@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpfnb import jit
-from bpfnb.backends import NAMES, lowering, native, run_many
+from bpfnb.backends import NAMES, llvm_module, native, run_many
 from bpfnb.cbpf.ancillary import BY_NAME, Ancillary
 from bpfnb.cbpf.asm import assemble
 from bpfnb.cbpf.insn import Insn
@@ -267,7 +267,7 @@ def test_what_it_became_can_be_read() -> None:
 
 
 def test_lines_of_the_text_for_people_are_pcs() -> None:
-    assembly = jit.compile_ir(lowering.located_module(IS_ARP)).assembly
+    assembly = jit.compile_ir(llvm_module.located_module(IS_ARP)).assembly
     lines = {int(row.split()[2]) for row in assembly.splitlines() if row.startswith("\t.loc\t")}
     assert lines <= {0, 1, 2, 3, 4}
     assert 1 in lines

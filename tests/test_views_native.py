@@ -17,7 +17,7 @@ import bpfnb as bpf
 from bpfnb import jit
 from bpfnb.backends import python_source
 from bpfnb.backends.flow import choices, reached
-from bpfnb.backends.lowering import located_module
+from bpfnb.backends.llvm_module import located_module
 from bpfnb.cbpf.checker import check
 from bpfnb.cbpf.disasm import line as listed
 from bpfnb.cbpf.program import Program

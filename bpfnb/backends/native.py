@@ -24,7 +24,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from bpfnb import jit
-from bpfnb.backends import checked_jobs, facts, lowering
+from bpfnb.backends import checked_jobs, facts, llvm_module
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import UnavailableError
 from bpfnb.progress import progress
@@ -59,15 +59,15 @@ class Native:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.asks = facts.needed(program)
-        self.reach = lowering.reach_of(program)
-        self.source = lowering.module(program)
+        self.reach = llvm_module.reach_of(program)
+        self.source = llvm_module.module(program)
         self._code = jit.compile_ir(self.source)
         self._scan = self._code.function("scan", *SCAN)
 
     @cached_property
     def _counting_scan(self) -> Callable[..., None]:
         """The scan that counts, compiled when it is first asked for."""
-        code = jit.compile_ir(lowering.counting_module(self.program))
+        code = jit.compile_ir(llvm_module.counting_module(self.program))
         return code.function("scan", *SCAN, pointer)
 
     @property

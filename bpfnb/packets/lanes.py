@@ -14,7 +14,7 @@ Left out: what a record looks like.  Each format gives that as text of its own, 
 functions: @next, where the record at %p ends, 0 where no sound one is; @seek, the
 next place from %from on where one might be, %to or beyond where there is none; @usual, whether
 one looks like those of real captures; @note, which writes row %row of the columns.
-`@number`, four bytes in the file's order, is here for them.
+For these `@number`, four bytes in the file's order, and `@put`, a row, are here.
 
 Legend: %base the file's first byte, %size its bytes, %faces how many interfaces a
 record may name, %p and %at places in the file, counted from its first byte.
@@ -62,7 +62,7 @@ def module(record: Record) -> str:
         PROOF=PROOF,
         STEP=record.step,
     )
-    return "\n".join([number, record.functions, walk])
+    return "\n".join([number, PUT, record.functions, walk])
 
 
 STRAIGHT = """
@@ -78,6 +78,19 @@ define internal i32 @number(ptr readonly %base, i64 %at) nounwind alwaysinline {
   %value = load i32, ptr %place, align 1
   %turned = call i32 @llvm.bswap.i32(i32 %value)
   ret i32 %turned
+}"""
+PUT = """
+define internal void @put(i64 %row, i64 %offset, i32 %length, i32 %wirelen, i64 %time,
+    ptr %offsets, ptr %lengths, ptr %wires, ptr %times) nounwind alwaysinline {
+  %offset.to = getelementptr i64, ptr %offsets, i64 %row
+  store i64 %offset, ptr %offset.to
+  %length.to = getelementptr i32, ptr %lengths, i64 %row
+  store i32 %length, ptr %length.to
+  %wire.to = getelementptr i32, ptr %wires, i64 %row
+  store i32 %wirelen, ptr %wire.to
+  %time.to = getelementptr i64, ptr %times, i64 %row
+  store i64 %time, ptr %time.to
+  ret void
 }"""
 WALK = Template("""
 ; Rows for the records that begin from %first up to %last; how many.  %reached: where that ended.

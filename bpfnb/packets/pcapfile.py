@@ -224,16 +224,10 @@ define internal i1 @usual(ptr readonly %base, i64 %p) nounwind alwaysinline {
 
 define internal void @note(ptr readonly %base, i64 %p, i64 %row, $COLUMNS) nounwind alwaysinline {
   %offset = add i64 %p, $HEAD
-  %offset.to = getelementptr i64, ptr %offsets, i64 %row
-  store i64 %offset, ptr %offset.to
   %caplen.at = add i64 %p, 8
   %caplen = call i32 @number(ptr %base, i64 %caplen.at)
-  %length.to = getelementptr i32, ptr %lengths, i64 %row
-  store i32 %caplen, ptr %length.to
   %wirelen.at = add i64 %p, 12
   %wirelen = call i32 @number(ptr %base, i64 %wirelen.at)
-  %wire.to = getelementptr i32, ptr %wires, i64 %row
-  store i32 %wirelen, ptr %wire.to
   %seconds = call i32 @number(ptr %base, i64 %p)
   %fraction.at = add i64 %p, 4
   %fraction = call i32 @number(ptr %base, i64 %fraction.at)
@@ -242,8 +236,8 @@ define internal void @note(ptr readonly %base, i64 %p, i64 %row, $COLUMNS) nounw
   %seconds.ns = mul i64 %seconds.wide, 1000000000
   %fraction.ns = mul i64 %fraction.wide, $UNIT
   %time = add i64 %seconds.ns, %fraction.ns
-  %time.to = getelementptr i64, ptr %times, i64 %row
-  store i64 %time, ptr %time.to
+  call void @put(i64 %row, i64 %offset, i32 %caplen, i32 %wirelen, i64 %time, ptr %offsets,
+      ptr %lengths, ptr %wires, ptr %times)
   ret void
 }""")
 

@@ -338,16 +338,10 @@ define internal i1 @usual(ptr readonly %base, i64 %p) nounwind alwaysinline {
 
 define internal void @note(ptr readonly %base, i64 %p, i64 %row, $COLUMNS) nounwind alwaysinline {
   %offset = add i64 %p, 28
-  %offset.to = getelementptr i64, ptr %offsets, i64 %row
-  store i64 %offset, ptr %offset.to
   %caplen.at = add i64 %p, 20
   %caplen = call i32 @number(ptr %base, i64 %caplen.at)
-  %length.to = getelementptr i32, ptr %lengths, i64 %row
-  store i32 %caplen, ptr %length.to
   %wirelen.at = add i64 %p, 24
   %wirelen = call i32 @number(ptr %base, i64 %wirelen.at)
-  %wire.to = getelementptr i32, ptr %wires, i64 %row
-  store i32 %wirelen, ptr %wire.to
   %high.at = add i64 %p, 12
   %high = call i32 @number(ptr %base, i64 %high.at)
   %low.at = add i64 %p, 16
@@ -356,8 +350,8 @@ define internal void @note(ptr readonly %base, i64 %p, i64 %row, $COLUMNS) nounw
   %low.wide = zext i32 %low to i64
   %high.up = shl i64 %high.wide, 32
   %ticks = or i64 %high.up, %low.wide
-  %time.to = getelementptr i64, ptr %times, i64 %row
-  store i64 %ticks, ptr %time.to
+  call void @put(i64 %row, i64 %offset, i32 %caplen, i32 %wirelen, i64 %ticks, ptr %offsets,
+      ptr %lengths, ptr %wires, ptr %times)
   %face.at = add i64 %p, 8
   %face = call i32 @number(ptr %base, i64 %face.at)
   %face.to = getelementptr i32, ptr %faces.of, i64 %row

@@ -4,7 +4,7 @@
     assembly(text)         the processor's instructions, and the tables they read
     align(size, ir, code)  both, sorted by pc
 
-The text is that of `backends.lowering.located_module`, whose debug lines are pcs,
+The text is that of `backends.llvm_module.located_module`, whose debug lines are pcs,
 counted from 1: LLVM hands them on, as `!dbg` in its own language and as `.loc` in
 assembly.  Line 0 is what it writes where it merged or moved code of several.
 Left out: how it is shown (`native`); bytes, which no assembly text has.

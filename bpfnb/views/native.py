@@ -24,7 +24,7 @@ from typing import ClassVar
 
 from bpfnb import jit
 from bpfnb.backends.flow import choices, known_bytes, reached
-from bpfnb.backends.lowering import located_module
+from bpfnb.backends.llvm_module import located_module
 from bpfnb.cbpf.disasm import line as listed
 from bpfnb.cbpf.disasm import transfer
 from bpfnb.errors import UnavailableError, brief
