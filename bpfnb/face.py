@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bpfnb.views.conformance import Conformance
     from bpfnb.views.listing import Listing
     from bpfnb.views.native import NativeCode
+    from bpfnb.views.stepper import Stepper
     from bpfnb.views.trace import TraceLog, TraceTable
 
 __all__ = ["Program", "Trace", "assemble", "compile_filter", "conformance"]
@@ -57,6 +58,12 @@ class Trace(trace.Trace):
         from bpfnb.views.trace import TraceLog
 
         return TraceLog(self)
+
+    def stepper(self) -> Stepper:
+        """The run to step through, forwards and back, in a notebook."""
+        from bpfnb.views.stepper import Stepper
+
+        return Stepper([self])
 
     def save(self, path: str | Path) -> Path:
         """Save the table as .txt or .html."""

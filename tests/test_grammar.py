@@ -88,6 +88,8 @@ LINES: list[tuple[str, Fields, str]] = [
     ("--cfg --show cfg ip", {"show": ("cfg",)}, "ip"),
     ("--trace -p p ip", {"show": ("trace",), "packets": "p"}, "ip"),
     ("--trace=2 -p p ip", {"show": ("trace",), "trace": 2, "packets": "p"}, "ip"),
+    ("--step -p p ip", {"show": ("step",), "packets": "p"}, "ip"),
+    ("--step=3 --cfg -p p ip", {"show": ("step", "cfg"), "step": 3, "packets": "p"}, "ip"),
     ("-p p --trace 2 = 3", {"show": ("trace",), "packets": "p"}, "2 = 3"),
     ("--time --unchecked -p p ip", {"time": True, "unchecked": True, "packets": "p"}, "ip"),
     ("--rules libpcap ip", {"rules": "libpcap"}, "ip"),

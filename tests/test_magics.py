@@ -299,6 +299,23 @@ def test_trace_is_of_the_packet_asked_for(shell: InteractiveShell) -> None:
         run(shell, "%bpf -p pkts --trace=4 icmp")
 
 
+def test_the_stepper_begins_with_the_packet_asked_for(shell: InteractiveShell) -> None:
+    result = run(shell, "%bpf -p pkts --step=2 icmp")
+    assert text(result).startswith("packet 2, Ether / IP / TCP")
+    score = result.stepper.score()
+    assert (score["first"], len(score["runs"])) == (1, 3)
+    data, _ = result._repr_mimebundle_()
+    assert data["text/plain"] == text(result)
+    assert "application/vnd.jupyter.widget-view+json" in data
+    beside = run(shell, "%bpf -p pkts --show verdicts,step,listing icmp")
+    above, below = beside.page.parts[0].html(), beside.page.parts[2].html()
+    live = beside.live_stepper.score()
+    assert (live["above"], live["below"]) == (above, below)
+    with pytest.raises(BpfError, match="there is no packet 4 in 3 packets"):
+        run(shell, "%bpf -p pkts --step=4 icmp")
+    assert isinstance(run(shell, "%bpf -p pkts icmp")._repr_mimebundle_(), dict)
+
+
 def test_show_says_which_views_and_in_which_order(shell: InteractiveShell) -> None:
     both = text(run(shell, "%bpf --show decimal,listing icmp"))
     assert both.startswith("6\n40 0 0 12\n")

@@ -55,6 +55,7 @@ Examples
     %bpf -p pkts icmp                      run on the packets in pkts
     %bpf -p [IP()/TCP(dport=p) for p in (80, 81)] tcp port 80
     %bpf -p wire.pcap --trace=2 arp        each step on the second packet
+    %bpf -p wire.pcap --step arp           step through it, forwards and back
     %bpf -p pkts --on interp,linux icmp    in the running kernel as well
     %bpf tcpdump -nn -r wire.pcap port 80  a pasted command line
 
@@ -122,7 +123,7 @@ def answer(options: Options, source: Source) -> Result:
         program,
         checker.check(program, options.rules),
         show=options.show or (("listing",) if batch is None else ("verdicts", "listing")),
-        packet=options.trace,
+        numbers={"trace": options.trace, "log": options.trace, "step": options.step},
         rules=options.rules,
         assembled=from_body,
         notes=notes(options, source),
@@ -151,8 +152,8 @@ def with_run(options: Options, result: Result, batch: PacketBatch) -> Result:
     timings = measure(program, batch, run.backends, budget) if options.time and len(batch) else None
     notes = (*result.notes, *said)
     result = replace(result, packets=batch, run=run, budget=budget, timings=timings, notes=notes)
-    if {"trace", "log"} & set(options.show):
-        result.traced(options.trace)  # a packet that is not there fails the cell, not its display
+    for name in set(result.numbers) & set(options.show):
+        result.traced(result.numbers[name])  # what is not there fails the cell, not its display
     return result
 
 

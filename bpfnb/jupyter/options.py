@@ -32,7 +32,7 @@ __all__ = [
     "nearest",
 ]
 
-VIEWS = ("listing", "verdicts", "cfg", "trace", "log", "native", "pygen", *DIALECTS)
+VIEWS = ("listing", "verdicts", "cfg", "trace", "log", "step", "native", "pygen", *DIALECTS)
 MAXIMUM_SNAPLEN = 262144  # tcpdump's; -s 0 means this
 
 
@@ -97,6 +97,14 @@ OPTIONS: tuple[Option, ...] = (
         ("--trace",),
         "short for --show trace: each step on packet N, counted from 1, as in --trace=2; "
         "without N on the first",
+        Takes.NUMBER,
+        "N",
+    ),
+    Option(
+        "step",
+        ("--step",),
+        "short for --show step: step through the program in the page, forwards and back, "
+        "beginning with packet N",
         Takes.NUMBER,
         "N",
     ),
@@ -167,7 +175,7 @@ class Given:
 class Options:
     """What a line asks for.  Empty strings and tuples: not asked for.
 
-    `show` has views in order; `trace` is the number of a packet, from 1;
+    `show` has views in order; `trace` and `step` are numbers of packets, from 1;
     `ignored` the flags of tcpdump that mean nothing here.
     """
 
@@ -177,6 +185,7 @@ class Options:
     on: tuple[str, ...] = ()
     show: tuple[str, ...] = ()
     trace: int = 1
+    step: int = 1
     time: bool = False
     optimize: bool = True
     linktype: str = ""

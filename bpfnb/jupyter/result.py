@@ -7,8 +7,8 @@ Left out: running (`runs`) and reading options (`options`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from bpfnb.views.code import PythonCode
 from bpfnb.views.listing import Listing
 from bpfnb.views.native import NativeCode
 from bpfnb.views.page import Page
+from bpfnb.views.stepper import MOST, Stepper
 from bpfnb.views.trace import TraceLog, TraceTable
 from bpfnb.views.verdicts import Verdicts
 from bpfnb.views.view import Picture, View
@@ -63,8 +64,8 @@ class Words(View):
 class Result(Picture):
     """A program, its check, and its run on packets if there were any.
 
-    `show` names the views of its text and HTML; `packet` is the number of the
-    packet that is traced, from 1; `notes` stand at the end.  Without packets
+    `show` names the views of its text and HTML; `numbers` has the
+    packet, from 1, that a view is about; `notes` stand at the end.  Without packets
     what needs a run raises BpfError.
     """
 
@@ -74,7 +75,7 @@ class Result(Picture):
     run: Run | None = None
     timings: Timings | None = None
     show: tuple[str, ...] = ("listing",)
-    packet: int = 1
+    numbers: Mapping[str, int] = field(default_factory=dict)
     rules: str = "linux"
     assembled: bool = False
     budget: int | None = None
@@ -121,6 +122,37 @@ class Result(Picture):
     def trace(self, number: int = 1) -> TraceTable:
         """The trace of packet `number`, counted from 1, as a view."""
         return TraceTable(*self.traced(number))
+
+    def number(self, view: str) -> int:
+        """The packet that a view is about."""
+        return self.numbers.get(view, 1)
+
+    @cached_property
+    def stepper(self) -> Stepper:
+        """The run on each of the first packets, to step through."""
+        first = self.number("step")
+        self.traced(first)
+        many = range(min(max(MOST, first), len(self.batch)))
+        titles = [f"packet {at + 1}, {self.batch.summary(at)}" for at in many]
+        return Stepper([self.traces[at] for at in many], titles, first - 1)
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> Any:
+        """The page; with the stepper in it, the live one between what stands above and below."""
+        static = super()._repr_mimebundle_(include, exclude)
+        if "step" not in self.show or self.run is None:
+            return static
+        data, metadata = self.live_stepper.live()
+        return {**data, **static}, metadata
+
+    @cached_property
+    def live_stepper(self) -> Stepper:
+        """The stepper with the page's other views around it."""
+        parts = self.page.parts
+        at = parts.index(self.stepper)
+        above, below = Page(parts[:at]), Page(parts[at + 1 :])
+        return replace(self.stepper, above=above.html(), below=below.html())
 
     def traced(self, number: int) -> tuple[Any, str]:
         """A packet's trace and its title."""
@@ -209,8 +241,9 @@ class Result(Picture):
             "listing": lambda: self.listing,
             "verdicts": lambda: self.verdicts,
             "cfg": lambda: self.graph,
-            "trace": lambda: self.trace(self.packet),
-            "log": lambda: TraceLog(*self.traced(self.packet)),
+            "trace": lambda: self.trace(self.number("trace")),
+            "log": lambda: TraceLog(*self.traced(self.number("log"))),
+            "step": lambda: self.stepper,
             "native": lambda: self.native,
             "pygen": lambda: self.pygen,
         }

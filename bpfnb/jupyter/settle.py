@@ -22,7 +22,7 @@ from bpfnb.jupyter.options import MAXIMUM_SNAPLEN, OPTIONS, VIEWS, Given, Option
 
 __all__ = ["settle"]
 
-NEED_PACKETS = ("verdicts", "trace", "log")  # views of a run
+NEED_PACKETS = ("verdicts", "trace", "log", "step")  # views of a run
 MOST_DIGITS = 20  # of a number on a magic's line
 DUMPS = ("listing", "c", "decimal")  # what -d, -dd and -ddd show
 
@@ -38,7 +38,7 @@ def settle(given: Sequence[Given], ignored: Sequence[str] = ()) -> Options:
             dumps += 1
         elif name == "show":
             shown += names(each, VIEWS, "view")
-        elif name in ("cfg", "trace"):
+        elif name in ("cfg", "trace", "step"):
             shown.append(name)
         if name in SETTERS:
             fields.update(SETTERS[name](each))
@@ -89,12 +89,12 @@ def backends(given: Given) -> dict[str, Any]:
     return {"on": tuple(NAMES) if "all" in chosen else tuple(dict.fromkeys(chosen))}
 
 
-def trace_number(given: Given) -> dict[str, Any]:
-    """--trace[=N]: N counts from 1."""
-    text = given.value or "1"
+def packet_number(given: Given) -> dict[str, Any]:
+    """--trace[=N] and its like: N counts packets from 1."""
+    text, flag = given.value or "1", given.option.flags[-1]
     if not text.isdecimal() or len(text) > MOST_DIGITS or int(text) == 0:
-        raise UsageError(f"--trace={brief(text)}: packets count from 1, as in --trace=2")
-    return {"trace": int(text)}
+        raise UsageError(f"{flag}={brief(text)}: packets count from 1, as in {flag}=2")
+    return {given.option.name: int(text)}
 
 
 def snaplen(given: Given) -> dict[str, Any]:
@@ -142,7 +142,7 @@ SETTERS: dict[str, Callable[[Given], dict[str, Any]]] = {
     **{row.name: plain for row in OPTIONS if row.name not in ("dump", "show", "cfg")},
     "packets": packets,
     "on": backends,
-    "trace": trace_number,
+    **{row.name: packet_number for row in OPTIONS if row.takes is Takes.NUMBER},
     "unoptimized": lambda given: {"optimize": False},
     "snaplen": snaplen,
     "rules": one_of(tuple(RULES), "rule set"),

@@ -1,0 +1,171 @@
+"""The stepper: watch a program run on packets, step by step, forwards and back.
+
+    Stepper.of(traces, titles)
+
+Everything is in the page from the start: each packet's bytes, each step's registers,
+what it read and what it says.  The widget (`stepper.js`, `stepper.css`) gets this score
+once and plays it in the browser alone, so that it still steps when the kernel is
+busy or gone.  Where there is no widget, in text, in an exported or an untrusted
+page, the same run stands as a table.
+
+Left out: running (`cbpf.trace`); the page's own behaviour, which is the module's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bpfnb.cbpf.cfg import successors
+from bpfnb.cbpf.disasm import line, sentence, transfer
+from bpfnb.cbpf.opcodes import BY_CODE
+from bpfnb.cbpf.program import Program
+from bpfnb.cbpf.trace import Step, Trace
+from bpfnb.views import style
+from bpfnb.views.listing import labels
+from bpfnb.views.trace import TraceTable, changes, happening, headline
+from bpfnb.views.view import View
+
+__all__ = ["Stepper"]
+
+HERE = Path(__file__).parent
+MODULE, STYLE = HERE / "stepper.js", HERE / "stepper.css"
+MOST, STEPS = 200, 20_000  # packets to switch between, and steps of them all, that a page gets
+
+
+@dataclass(frozen=True)
+class Stepper(View):
+    """A program's runs on packets, to step through.
+
+    `titles` name the packets; `first` is the one that is shown first, from 0.  `above`
+    and `below` are HTML of views around it, for a page that shows the widget alone.
+    """
+
+    traces: Sequence[Trace]
+    titles: Sequence[str] = ()
+    first: int = 0
+    above: str = ""
+    below: str = ""
+
+    def text(self) -> str:
+        """The run on the first packet, as a table."""
+        return self.table.text()
+
+    def html(self) -> str:
+        """The same for a page without the widget."""
+        return self.table.html()
+
+    @property
+    def table(self) -> TraceTable:
+        """Every step on the first packet."""
+        return TraceTable(self.traces[self.first], self.title(self.first))
+
+    def title(self, at: int) -> str:
+        """A packet's name."""
+        return self.titles[at] if at < len(self.titles) else f"packet {at + 1}"
+
+    def score(self) -> dict[str, Any]:
+        """All that the page needs, as plain values: the listing, and each packet's run."""
+        shown = self.shown()
+        return {
+            "listing": listing(self.traces[self.first].program),
+            "runs": [run(self.traces[at], self.title(at)) for at in shown],
+            "first": shown.index(self.first),
+            "left": len(self.traces) - len(shown),
+            "above": self.above,
+            "below": self.below,
+        }
+
+    def shown(self) -> list[int]:
+        """The packets that are in the score: the first ones, and the one shown first."""
+        chosen, steps = [self.first], len(self.traces[self.first].steps)
+        for at, trace in enumerate(self.traces[:MOST]):
+            steps += len(trace.steps) if at != self.first else 0
+            if steps > STEPS:
+                break
+            chosen.append(at)
+        return sorted(set(chosen))
+
+    @cached_property
+    def widget(self) -> Any:
+        """The live form, made when it is first shown: an anywidget."""
+        import anywidget
+        import traitlets
+
+        class Played(anywidget.AnyWidget):
+            """The score, and the module that plays it."""
+
+            _esm = MODULE
+            _css = STYLE
+            score = traitlets.Dict().tag(sync=True)
+
+        return Played(score=self.score())
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> Any:
+        data, metadata = self.live()
+        return {**data, **super()._repr_mimebundle_(include, exclude)}, metadata
+
+    def live(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What shows the widget: data by MIME type, and metadata."""
+        made = self.widget._repr_mimebundle_()
+        return made if isinstance(made, tuple) else (made or {}, {})
+
+
+def listing(program: Program) -> list[dict[str, Any]]:
+    """Each instruction as it is shown: its words, where it leads, its class's tone."""
+    names = labels(program)
+    return [
+        {
+            "label": names.get(pc, "").removesuffix(":"),
+            "text": " ".join(line(insn, pc).split(" jt ")[0].split()),
+            "ways": [[kind, to] for to, kind in successors(program.insns, pc)],
+            "transfer": transfer(insn, pc),
+            "sentence": sentence(insn, pc),
+            "tone": style.tone(insn.code),
+            "kind": BY_CODE[insn.code].cls.name.lower() if insn.code in BY_CODE else "",
+        }
+        for pc, insn in enumerate(program.insns)
+    ]
+
+
+def run(trace: Trace, title: str) -> dict[str, Any]:
+    """A packet and each step on it; the last state has no step behind it."""
+    last = trace.steps[-1].after if trace.steps else None
+    return {
+        "title": title,
+        "verdict": headline(trace, ""),
+        "bytes": trace.data.hex(),
+        "steps": [one(trace, step) for step in trace.steps],
+        "end": {"A": last.A, "X": last.X, "M": words(last.M)}
+        if last
+        else {"A": 0, "X": 0, "M": {}},
+        "ret": trace.ret,
+    }
+
+
+def one(trace: Trace, step: Step) -> dict[str, Any]:
+    """A step: the state before it, what it read and wrote, and what happened in words."""
+    return {
+        "pc": step.pc,
+        "A": step.before.A,
+        "X": step.before.X,
+        "M": words(step.before.M),
+        "reads": [[read.offset, read.size] for read in step.reads],
+        "wrote": sorted(written(step)),
+        "said": happening(trace, step),
+    }
+
+
+def written(step: Step) -> set[str]:
+    """The registers that a step wrote, scratch words by their number."""
+    return {f"M[{step.insn.k}]" if name == "M[]" else name for name in changes(step)}
+
+
+def words(M: Sequence[int]) -> dict[str, int]:
+    """The scratch words that are not 0."""
+    return {f"M[{at}]": word for at, word in enumerate(M) if word}
