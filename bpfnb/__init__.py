@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from bpfnb.face import assemble as assemble
     from bpfnb.face import compile_filter as compile_filter
     from bpfnb.face import conformance as conformance
+    from bpfnb.face import explain as explain
+    from bpfnb.face import why as why
     from bpfnb.packets.capture import Capture as Capture
     from bpfnb.packets.capture import open_capture as open_capture
     from bpfnb.packets.packet import Packet as Packet
@@ -42,7 +44,10 @@ HOMES = {
     "bpfnb.cbpf.ancillary": ["Ancillary"],
     "bpfnb.cbpf.insn": ["Insn"],
     "bpfnb.errors": ["AssemblyError", "BpfError", "CaptureError", "CheckError", "ExpressionError"],
-    "bpfnb.face": ["Program", "Trace", "assemble", "compile_filter", "conformance"],
+    "bpfnb.face": [
+        *("Program", "Trace"),
+        *("assemble", "compile_filter", "conformance", "explain", "why"),
+    ],
     "bpfnb.packets.capture": ["Capture", "open_capture"],
     "bpfnb.packets.packet": ["Packet", "PacketBatch"],
 }

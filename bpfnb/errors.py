@@ -17,6 +17,7 @@ __all__ = [
     "BpfError",
     "CaptureError",
     "CheckError",
+    "ConditionError",
     "ExpressionError",
     "Fault",
     "LinktypeError",
@@ -150,6 +151,21 @@ class CheckError(BpfError):
         super().__init__(f"{rules} refuses this program: {len(faults)} {plural} broken\n{shown}")
         self.faults = faults
         self.rules = rules
+
+
+class ConditionError(BpfError):
+    """A condition or a log's template cannot be read.
+
+    `column` counts from 1 in `text`, the line that was given.
+    """
+
+    def __init__(self, text: str, column: int, length: int, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.text, self.column, self.length = text, column, length
+
+    def __str__(self) -> str:
+        problem = Problem(1, self.column, self.length, self.text, self.message, hint=self.hint)
+        return str(problem).removeprefix("line 1, ")
 
 
 class ExpressionError(BpfError):

@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from bpfnb.views.cfg import Graph
     from bpfnb.views.code import PythonCode
     from bpfnb.views.conformance import Conformance
+    from bpfnb.views.debugger import Debugger
     from bpfnb.views.listing import Listing
     from bpfnb.views.native import NativeCode
+    from bpfnb.views.packet import PacketBytes
     from bpfnb.views.stepper import Stepper
     from bpfnb.views.trace import TraceLog, TraceTable
+    from bpfnb.views.why import Explanation, Why
 
-__all__ = ["Program", "Trace", "assemble", "compile_filter", "conformance"]
+__all__ = ["Program", "Trace", "assemble", "compile_filter", "conformance", "explain", "why"]
 
 UNCHECKED_BUDGET = 100_000  # steps an unchecked program may take on one packet
 
@@ -52,6 +55,19 @@ class Trace(trace.Trace):
         from bpfnb.views.trace import TraceTable
 
         return TraceTable(self)
+
+    def bytes(self) -> PacketBytes:
+        """The packet byte by byte: its fields, and what the program read of it."""
+        from bpfnb.views.packet import PacketBytes
+
+        return PacketBytes.of(self, self.packet)
+
+    def why(self) -> Why:
+        """Why the packet got its verdict: a sentence, and its parts."""
+        from bpfnb.analysis import why
+        from bpfnb.views.why import Why
+
+        return Why.of(why.why(self, self.packet.linktype))
 
     def log(self) -> TraceLog:
         """All registers before each step, as bpf_dbg's users expect it."""
@@ -195,6 +211,32 @@ class Program(program.Program):
         parts = {each.name: getattr(plain, each.name) for each in fields(plain)}
         return Trace(**parts, packet=one)
 
+    def debug(self, packets: Any, check: bool = True) -> Debugger:
+        """Step through runs on packets, forwards and back; break, watch, log: bpf_dbg's commands.
+
+        Raises CheckError when the program is not legal, unless `check` is False.
+        """
+        from bpfnb.views.debugger import Debugger
+
+        return Debugger(self, packets, check)
+
+    def why(
+        self,
+        packet: Any,
+        wirelen: int | None = None,
+        ancillary: Ancillary | None = None,
+        check: bool = True,
+    ) -> Why:
+        """Why one packet gets its verdict: a sentence, the field that decided, what was wanted."""
+        return self.trace(packet, wirelen, ancillary, check).why()
+
+    def explain(self) -> Explanation:
+        """The program in words, with the names of fields where its tests fix the protocol."""
+        from bpfnb.analysis import explain
+        from bpfnb.views.why import Explanation
+
+        return Explanation.of(explain.explain(self))
+
     def listing(self) -> Listing:
         """The listing as a view, with what the checker says of each line."""
         from bpfnb.views.listing import Listing
@@ -260,6 +302,30 @@ def compile_filter(
     return Program.of(
         pcap.compile_filter(expression, linktype, snaplen, optimize, netmask, library)
     )
+
+
+def why(program: program.Program, packet: Any) -> Why:
+    """Why a packet gets its verdict from a program.
+
+    Shown as a sentence and the tests that ran.  Its parts: `sentence`, `accepted`,
+    `ended` and `decided` (pcs), `field`, `found`, `wanted`, `missed`, `tests`.
+
+    >>> why(compile_filter("arp"), bytes(12) + bytes([8, 0])).sentence
+    'rejected: (001) Ether.type is 0x0800 (IPv4), 0x0806 (ARP) was wanted'
+    """
+    return Program.of(program).why(packet)
+
+
+def explain(program: program.Program) -> Explanation:
+    """A program in words: what is read, what each test wants, what is accepted.
+
+    A load has its field's name where the tests before it have fixed the protocol
+    on all ways; elsewhere its bytes are told.
+
+    >>> explain(compile_filter("arp")).lines[0].field
+    'Ether.type'
+    """
+    return Program.of(program).explain()
 
 
 def conformance() -> Conformance:

@@ -48,6 +48,10 @@ def offered(shell: InteractiveShell, text: str) -> dict[str, str | None]:
     [
         ("%bpf --li|", {"--libpcap": "option"}),
         ("%bpf --tr|", {"--trace": "option"}),
+        ("%bpf --by|", {"--bytes": "option"}),
+        ("%bpf --show by|", {"bytes": "view"}),
+        ("%bpf --wh|", {"--why": "option"}),
+        ("%bpf --show expl|", {"explain": "view"}),
         ("r = %bpf -O --cf|", {"--cfg": "option"}),
         ("%%bpf -p pkts --qu|\n ret #0", {"--quiet": "option"}),
         ("%bpf --on li|", {"libpcap": "backend", "linux": "backend"}),

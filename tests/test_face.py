@@ -88,6 +88,7 @@ def test_a_trace_has_its_packet_and_shows_itself(icmp: bpf.Program) -> None:
     assert trace.packet.data == bytes(DATAGRAM)
     assert "A == 0x1 is false, go to 5" in str(trace)
     assert "jt" in str(trace.log())
+    assert "Ether.type, IP.proto" in str(trace.bytes())
 
 
 class Balance(HTMLParser):

@@ -287,6 +287,38 @@ def test_time_says_the_median_and_the_spread(shell: InteractiveShell) -> None:
     assert "ns per packet over 3 packets: median of" in text(result)
 
 
+def test_bytes_are_of_the_packet_asked_for(shell: InteractiveShell) -> None:
+    first = text(run(shell, "%bpf -p pkts --bytes icmp"))
+    assert first.startswith("packet 1, Ether / IP / ICMP")
+    assert "this program read 3 of 42 bytes: Ether.type, IP.proto" in first
+    assert "of 3 packets" in first
+    second = run(shell, "%bpf -p pkts --bytes=2 --trace icmp")
+    shown = text(second)
+    assert shown.startswith("packet 2, Ether / IP / TCP")
+    assert "packet 1, Ether / IP / ICMP" in shown
+    assert text(second.bytes(2)) in shown
+    assert text(run(shell, "%bpf -p pkts --show bytes icmp")) == first
+    with pytest.raises(BpfError, match="there is no packet 4 in 3 packets"):
+        run(shell, "%bpf -p pkts --bytes=4 icmp")
+    with pytest.raises(BpfError, match="there were no packets"):
+        run(shell, "%bpf icmp").bytes()
+
+
+def test_bytes_without_a_link_type_are_read_as_the_program_s(shell: InteractiveShell) -> None:
+    shown = text(run(shell, "%bpf -p bytes(pkts[0]) --bytes icmp"))
+    assert "this program read 3 of 42 bytes: Ether.type, IP.proto" in shown
+    assert "packets" not in shown
+    cell = "%%bpf -p bytes(pkts[0]) --bytes\nldb [23]\nret #1"
+    assert "this program read 1 of 42 bytes: byte 23" in text(run(shell, cell))
+    cell = "%%bpf -p pkts[0] --bytes\nldb [23]\nret #1"
+    assert "this program read 1 of 42 bytes: IP.proto" in text(run(shell, cell))
+
+
+def test_of_many_packets_the_first_say_how_often_a_byte_is_read(shell: InteractiveShell) -> None:
+    result = run(shell, "%bpf -p [bytes(p) for p in pkts]*1000 --bytes=2900 icmp")
+    assert "of the first 1,000 packets" in text(result)
+
+
 def test_trace_is_of_the_packet_asked_for(shell: InteractiveShell) -> None:
     assert text(run(shell, "%bpf -p pkts --trace icmp")).startswith("packet 1, Ether / IP / ICMP")
     second = run(shell, "%bpf -p pkts --trace=2 icmp")
@@ -297,6 +329,25 @@ def test_trace_is_of_the_packet_asked_for(shell: InteractiveShell) -> None:
     assert "A:      [0x00000800] [2048]" in log
     with pytest.raises(BpfError, match="there is no packet 4 in 3 packets"):
         run(shell, "%bpf -p pkts --trace=4 icmp")
+
+
+def test_why_is_of_the_packet_asked_for_and_explain_needs_none(shell: InteractiveShell) -> None:
+    second = run(shell, "%bpf -p pkts --why=2 icmp")
+    assert text(second).startswith("packet 2, Ether / IP / TCP")
+    assert "rejected: (003) IP.proto is 6 (TCP), 1 (ICMP) was wanted" in text(second)
+    assert second.why(1).accepted
+    assert second.why(2).found == 6
+    with pytest.raises(BpfError, match="there is no packet 4 in 3 packets"):
+        run(shell, "%bpf -p pkts --why=4 icmp")
+    explained = run(shell, "%bpf --show explain icmp")
+    assert text(explained).startswith("(000–001) Ether.type is read; 0x0800 (IPv4) goes on at 2")
+    assert explained.explanation.lines[2].field == "IP.proto"
+
+
+def test_a_program_without_a_link_type_takes_its_packets_for_names(shell: InteractiveShell) -> None:
+    body = "%%bpf -r bpfnb/samples/captures/raw.pcap --show why,explain\nldb [0]\nret a"
+    assert "Ethernet is assumed" not in text(run(shell, body))
+    assert "Ethernet is assumed" in text(run(shell, "%%bpf --show explain\nldb [0]\nret a"))
 
 
 def test_the_stepper_begins_with_the_packet_asked_for(shell: InteractiveShell) -> None:
@@ -598,6 +649,7 @@ def test_the_help_has_every_option_and_examples(shell: InteractiveShell) -> None
         "--packets",
         "--on",
         "--show",
+        "--bytes[=N]",
         "--trace[=N]",
         "--time",
         "--quiet",
@@ -618,14 +670,18 @@ def test_registering_again_changes_nothing(shell: InteractiveShell) -> None:
 
 
 def test_outputs_are_the_same_each_time(shell: InteractiveShell) -> None:
-    cell = "%bpf -p pkts --show verdicts,listing,cfg,trace,log,asm,native,pygen icmp"
+    cell = (
+        "%bpf -p pkts --show verdicts,listing,cfg,bytes,trace,log,why,explain,asm,native,pygen icmp"
+    )
     first, second = run(shell, cell), run(shell, cell)
     assert first._repr_mimebundle_() == second._repr_mimebundle_()
 
 
 def test_what_packets_say_is_escaped(shell: InteractiveShell) -> None:
     run(shell, "from scapy.packet import Raw\nevil = ether/ip/UDP(dport=80)/Raw(b'<script>')")
-    html = run(shell, "%bpf -p evil --show verdicts,listing,cfg,trace,log udp")._repr_html_()
+    html = run(
+        shell, "%bpf -p evil --show verdicts,listing,cfg,bytes,trace,log,why,explain udp"
+    )._repr_html_()
     assert "<script" not in html
     assert "<script" not in run(shell, "%bpf --show listing ether host 02:00:00:00:00:01").html()
 

@@ -54,8 +54,11 @@ Examples
     %bpf --show native icmp                beside LLVM's and the processor's code
     %bpf -p pkts icmp                      run on the packets in pkts
     %bpf -p [IP()/TCP(dport=p) for p in (80, 81)] tcp port 80
+    %bpf -p wire.pcap --bytes arp          the first packet's bytes, and which of them are read
     %bpf -p wire.pcap --trace=2 arp        each step on the second packet
     %bpf -p wire.pcap --step arp           step through it, forwards and back
+    %bpf -p wire.pcap --why=2 arp          why the second packet got its verdict
+    %bpf --show explain icmp               the program in words
     %bpf -p pkts --on interp,linux icmp    in the running kernel as well
     %bpf tcpdump -nn -r wire.pcap port 80  a pasted command line
 
@@ -68,8 +71,8 @@ Examples
 Options come first and are not abbreviated; all that is left is the
 expression, to the letter.  With packets the answer is a table of verdicts and
 the listing with hit counts.  The object returned has .program, .rets,
-.accepted, .traces, .verdicts, .listing, .graph, .native, .pygen and
-.save("x.svg").
+.accepted, .traces, .verdicts, .listing, .graph, .native, .pygen,
+.bytes(2), .trace(2) and .save("x.svg").
 """
 
 
@@ -123,7 +126,13 @@ def answer(options: Options, source: Source) -> Result:
         program,
         checker.check(program, options.rules),
         show=options.show or (("listing",) if batch is None else ("verdicts", "listing")),
-        numbers={"trace": options.trace, "log": options.trace, "step": options.step},
+        numbers={
+            "bytes": options.bytes,
+            "trace": options.trace,
+            "log": options.trace,
+            "step": options.step,
+            "why": options.why,
+        },
         rules=options.rules,
         assembled=from_body,
         notes=notes(options, source),

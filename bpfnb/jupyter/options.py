@@ -32,7 +32,20 @@ __all__ = [
     "nearest",
 ]
 
-VIEWS = ("listing", "verdicts", "cfg", "trace", "log", "step", "native", "pygen", *DIALECTS)
+VIEWS = (
+    "listing",
+    "verdicts",
+    "cfg",
+    "bytes",
+    "trace",
+    "log",
+    "step",
+    "why",
+    "explain",
+    "native",
+    "pygen",
+    *DIALECTS,
+)
 MAXIMUM_SNAPLEN = 262144  # tcpdump's; -s 0 means this
 
 
@@ -93,10 +106,26 @@ OPTIONS: tuple[Option, ...] = (
     ),
     flag("cfg", "--cfg", "short for --show cfg: the control flow graph"),
     Option(
+        "bytes",
+        ("--bytes",),
+        "short for --show bytes: packet N byte by byte, counted from 1, with its fields and what "
+        "the program reads of it; without N the first",
+        Takes.NUMBER,
+        "N",
+    ),
+    Option(
         "trace",
         ("--trace",),
         "short for --show trace: each step on packet N, counted from 1, as in --trace=2; "
         "without N on the first",
+        Takes.NUMBER,
+        "N",
+    ),
+    Option(
+        "why",
+        ("--why",),
+        "short for --show why: why packet N got its verdict, in words and field names, counted "
+        "from 1; without N the first",
         Takes.NUMBER,
         "N",
     ),
@@ -175,7 +204,8 @@ class Given:
 class Options:
     """What a line asks for.  Empty strings and tuples: not asked for.
 
-    `show` has views in order; `trace` and `step` are numbers of packets, from 1;
+    `show` has views in order; `bytes`, `trace`, `step` and `why`
+    are numbers of packets, from 1;
     `ignored` the flags of tcpdump that mean nothing here.
     """
 
@@ -184,8 +214,10 @@ class Options:
     read: str = ""
     on: tuple[str, ...] = ()
     show: tuple[str, ...] = ()
+    bytes: int = 1
     trace: int = 1
     step: int = 1
+    why: int = 1
     time: bool = False
     optimize: bool = True
     linktype: str = ""

@@ -22,17 +22,21 @@ from bpfnb.views.cfg import Graph
 from bpfnb.views.code import PythonCode
 from bpfnb.views.listing import Listing
 from bpfnb.views.native import NativeCode
+from bpfnb.views.packet import PacketBytes
 from bpfnb.views.page import Page
 from bpfnb.views.stepper import MOST, Stepper
 from bpfnb.views.trace import TraceLog, TraceTable
 from bpfnb.views.verdicts import Verdicts
 from bpfnb.views.view import Picture, View
+from bpfnb.views.why import Explanation, Why
 
 if TYPE_CHECKING:
     from bpfnb.jupyter.runs import Rets
     from bpfnb.packets.packet import PacketBatch
 
 __all__ = ["Result", "Words"]
+
+COUNTED = 1000  # packets of which it is told how often a byte is read
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,23 @@ class Result(Picture):
         """The run on each packet step by step, from 0; made when it is asked for."""
         return Traces(self.program, self.batch, self.budget)
 
+    def bytes(self, number: int = 1) -> PacketBytes:
+        """Packet `number`, counted from 1, byte by byte: its fields, and what was read.
+
+        How often a byte is read is told of the first packets where they are many.
+        """
+        trace, title = self.traced(number)
+        batch, at = self.batch, number - 1
+        first = range(min(COUNTED, len(batch)) if len(batch) > 1 else 0)
+        return PacketBytes.of(
+            trace,
+            batch[at],
+            (self.traces[each] for each in first),
+            batch.sources[at] if batch.sources else None,
+            title,
+            len(batch),
+        )
+
     def trace(self, number: int = 1) -> TraceTable:
         """The trace of packet `number`, counted from 1, as a view."""
         return TraceTable(*self.traced(number))
@@ -153,6 +174,21 @@ class Result(Picture):
         at = parts.index(self.stepper)
         above, below = Page(parts[:at]), Page(parts[at + 1 :])
         return replace(self.stepper, above=above.html(), below=below.html())
+
+    def why(self, number: int = 1) -> Why:
+        """Why packet `number`, counted from 1, got its verdict."""
+        from bpfnb.analysis.why import why
+
+        run, title = self.traced(number)
+        return Why.of(why(run, self.batch[number - 1].linktype), title)
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        """The program in words."""
+        from bpfnb.analysis.explain import explain
+
+        linktype = self.packets.linktype if self.packets is not None else None
+        return Explanation.of(explain(self.program, linktype))
 
     def traced(self, number: int) -> tuple[Any, str]:
         """A packet's trace and its title."""
@@ -241,9 +277,12 @@ class Result(Picture):
             "listing": lambda: self.listing,
             "verdicts": lambda: self.verdicts,
             "cfg": lambda: self.graph,
+            "bytes": lambda: self.bytes(self.number("bytes")),
             "trace": lambda: self.trace(self.number("trace")),
             "log": lambda: TraceLog(*self.traced(self.number("log"))),
             "step": lambda: self.stepper,
+            "why": lambda: self.why(self.number("why")),
+            "explain": lambda: self.explanation,
             "native": lambda: self.native,
             "pygen": lambda: self.pygen,
         }

@@ -22,7 +22,7 @@ from bpfnb.jupyter.options import MAXIMUM_SNAPLEN, OPTIONS, VIEWS, Given, Option
 
 __all__ = ["settle"]
 
-NEED_PACKETS = ("verdicts", "trace", "log", "step")  # views of a run
+NEED_PACKETS = ("verdicts", "bytes", "trace", "log", "step", "why")  # views of a run
 MOST_DIGITS = 20  # of a number on a magic's line
 DUMPS = ("listing", "c", "decimal")  # what -d, -dd and -ddd show
 
@@ -38,7 +38,7 @@ def settle(given: Sequence[Given], ignored: Sequence[str] = ()) -> Options:
             dumps += 1
         elif name == "show":
             shown += names(each, VIEWS, "view")
-        elif name in ("cfg", "trace", "step"):
+        elif name in ("cfg", "bytes", "trace", "step", "why"):
             shown.append(name)
         if name in SETTERS:
             fields.update(SETTERS[name](each))

@@ -16,12 +16,13 @@ from html import escape
 
 from bpfnb.cbpf.cfg import successors
 from bpfnb.cbpf.disasm import line, sentence
+from bpfnb.cbpf.machine import State
 from bpfnb.cbpf.opcodes import BY_CODE, Form
 from bpfnb.cbpf.trace import Read, Step, Trace
 from bpfnb.views import style
 from bpfnb.views.view import View
 
-__all__ = ["TraceLog", "TraceTable", "happening", "why"]
+__all__ = ["TraceLog", "TraceTable", "happening", "headline", "log", "registers", "why"]
 
 HEADS = ("step", "pc", "instruction", "bytes read", "A", "X", "M[]", "what happens")
 NUMBERS = {"step", "pc", "A", "X"}
@@ -289,9 +290,14 @@ def log(trace: Trace, step: Step) -> str:
         ("code", f"[{insn.code:#04x}] jt[{insn.jt}] jf[{insn.jf}] k[{insn.k}]"),
         ("curr", shown(step.pc)),
         *(({"true": "jt", "false": "jf"}.get(kind, "next"), shown(to)) for to, kind in ways),
-        ("A", f"[{state.A:#010x}] [{state.A}]"),
-        ("X", f"[{state.X:#010x}] [{state.X}]"),
     ]
-    rows += [(f"M[{at}]", f"[{word:#010x}] [{word}]") for at, word in enumerate(state.M) if word]
-    lines = [f"step {step.number}", *(f"  {name + ':':<7} {value}" for name, value in rows)]
+    lines = [f"  {name + ':':<7} {value}" for name, value in rows]
+    return "\n".join([f"step {step.number}", *lines, registers(state)])
+
+
+def registers(state: State) -> str:
+    """A, X and the words of M[] that are not 0, in hex and in decimal, a line each."""
+    words = {"A": state.A, "X": state.X}
+    words |= {f"M[{at}]": word for at, word in enumerate(state.M) if word}
+    lines = [f"  {name + ':':<7} [{word:#010x}] [{word}]" for name, word in words.items()]
     return "\n".join(lines)
