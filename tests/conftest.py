@@ -7,6 +7,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something of the machine, and nothing of the code.
+settings.register_profile("bpfnb", deadline=None)
+settings.load_profile("bpfnb")
 
 HOME = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 import bpfnb as bpf
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import trace
-from bpfnb.views.stepper import MOST, STEPS, Stepper
+from bpfnb.views.stepper import MOST, STEPS, Stepper, module
 from tests.strategies import close_packets, close_programs, legal_programs, packet_bytes
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -42,6 +42,11 @@ def test_the_score_is_the_trace(program: Program, data: bytes) -> None:
     assert len(score["listing"]) == len(program)
     assert run["ret"] == found.ret
     assert bytes.fromhex(run["bytes"]) == data
+    assert run["wirelen"] == found.wirelen
+    assert [step.missed is not None for step in found.steps] == [
+        *[False] * (len(found.steps) - 1),
+        run["missed"],
+    ]
     states = [*(step.before for step in found.steps), found.steps[-1].after]
     for shown, state in zip(played(run), states, strict=True):
         assert (shown["A"], shown["X"]) == (state.A, state.X)
@@ -111,7 +116,43 @@ def test_labels_and_names_go_into_the_score_as_they_are() -> None:
     assert "<script" not in Stepper([program.trace(b"\5")], ["<script>"]).html()
 
 
-@pytest.mark.parametrize("name", ["stepper.js", "stepper.css"])
+def names(stepper: Stepper) -> list[str]:
+    """What each step of the first packet read, by name."""
+    (run, *_) = stepper.score()["runs"]
+    return [step["names"] for step in run["steps"]]
+
+
+def test_what_a_step_read_has_the_name_and_value_of_its_field() -> None:
+    data = bytes.fromhex("02000000000b02000000000a08004500001c0001000040110000c0000201c0000202")
+    program = bpf.assemble("ldh [12]\nld [26]\nldb [14]\nldh [28]\nldb [23]\nret a")
+    told = [
+        "bytes 12–13: Ether.type = 0x0800 (IPv4)",
+        "bytes 26–29: IP.src = 192.0.2.1",
+        "byte 14: IP.version, IP.ihl",
+        "bytes 28–29: IP.src[2:2]",
+        "byte 23: IP.proto = 17 (udp)",
+        "",
+    ]
+    plain = trace(program, data)
+    assert names(Stepper([plain], linktypes=[1])) == told
+    assert names(Stepper([plain])) == [""] * 6  # nothing says what the bytes are
+    assert Stepper([plain]).score()["runs"][0]["fields"] == []
+    packet = bpf.Packet(data, linktype=1)
+    assert names(program.trace(packet).stepper()) == told
+    assert names(Stepper([program.trace(packet)], linktypes=[101])) != told
+    compiled = bpf.compile_filter("udp", linktype="EN10MB")
+    assert "IP.proto = 17 (udp)" in " ".join(names(Stepper([trace(compiled, data)])))
+    fields = Stepper([plain], linktypes=[1]).score()["runs"][0]["fields"]
+    assert [23, 1, "IP.proto = 17 (udp)"] in fields
+
+
+def test_the_pages_module_has_one_export_and_needs_no_other() -> None:
+    lines = module().splitlines()
+    assert [line for line in lines if line.startswith("export ")] == ["export default { render };"]
+    assert [line for line in lines if line.startswith("import ")] == []
+
+
+@pytest.mark.parametrize("name", ["stepper.js", "conditions.js", "stepper.css"])
 def test_its_files_are_in_the_package(name: str) -> None:
     from bpfnb.views import stepper
 

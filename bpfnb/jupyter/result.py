@@ -155,7 +155,9 @@ class Result(Picture):
         self.traced(first)
         many = range(min(max(MOST, first), len(self.batch)))
         titles = [f"packet {at + 1}, {self.batch.summary(at)}" for at in many]
-        return Stepper([self.traces[at] for at in many], titles, first - 1)
+        linktypes = [self.batch[at].linktype for at in many]
+        traces = [self.traces[at] for at in many]
+        return Stepper(traces, titles, first - 1, linktypes=linktypes)
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

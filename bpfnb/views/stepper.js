@@ -2,17 +2,23 @@
  *
  * A position `at` lies before step number `at` of the chosen run; the last one, behind all
  * steps, is the end.  What is shown is a function of the position alone: `show` brings the
- * page there from anywhere, so that back is as good as forth.  All text is set as text.
+ * page there from anywhere, so that back is as good as forth; the log, too, is what has been
+ * said up to here.  Breakpoints, watches and logpoints mean what they mean to the text
+ * debugger (`analysis/points.py`), within one packet.  All text is set as text.
+ *
+ * `stepper.py` puts `conditions.js` before this file: readCondition, readTemplate, factsOf,
+ * holds and fill are from there.
  */
 
 const KEYS = [
   ["→ or s", "one step on"],
   ["← or b", "one step back"],
-  ["r", "run to the next breakpoint, or to the end"],
+  ["r", "run to the next breakpoint or watch, or to the end"],
   ["Home, End", "to the start, to the end"],
   ["↑ ↓", "move the line's cursor"],
   ["c", "run to the cursor's line"],
   ["x", "breakpoint at the cursor's line, on or off (a click does the same)"],
+  ["w", "write a condition, a watch or a log; Escape leads back"],
   ["n p", "next packet, previous packet"],
   ["?", "this help"],
 ];
@@ -39,13 +45,23 @@ function places(steps) {
   return found;
 }
 
+const POINTS = {
+  break: { label: "break if", asks: "condition to break on", example: "A == 0x800" },
+  watch: { label: "watch", asks: "condition to watch", example: "changed X and X > 20" },
+  log: { label: "log", asks: "words to log", example: "A is {A:#x}" },
+};
+const MOST_LINES = 200; // of the log, the last ones
+
 const padded = (pc) => `(${String(pc).padStart(3, "0")})`;
 const hex = (value) => `0x${(value >>> 0).toString(16)}`;
 
 class Stepper {
   constructor(score, el) {
     this.score = score;
-    this.stops = new Set();
+    this.breakpoints = new Map(); // by pc: a condition, or null
+    this.watches = [];
+    this.logpoints = new Map(); // by pc: a template
+    this.halted = false; // whether a run stopped right here
     this.cursor = 0;
     this.root = node("div", "bpfnb-stepper");
     this.root.setAttribute("role", "group");
@@ -71,7 +87,7 @@ class Stepper {
     const bar = node("div", "bar");
     this.back = button("◀ back", "one step back (←)", () => this.go(this.at - 1));
     this.forth = button("step ▶", "one step on (→)", () => this.go(this.at + 1));
-    this.runs = button("run", "run to the next breakpoint (r)", () => this.run());
+    this.runs = button("run", "run to the next breakpoint or watch (r)", () => this.run());
     this.to = button("to cursor", "run to the cursor's line (c)", () => this.run(this.cursor));
     this.reset = button("⇤ reset", "back to the start (Home)", () => this.go(0));
     this.scrub = node("input");
@@ -121,7 +137,7 @@ class Stepper {
     this.listing.tabIndex = 0;
     this.rows = this.score.listing.map((insn, pc) => this.row(insn, pc));
     this.listing.append(...this.rows.map((row) => row.line));
-    left.append(this.listing);
+    left.append(this.listing, this.adder(), this.lists());
     const right = node("div");
     this.registers = node("table", "registers");
     this.registers.setAttribute("aria-label", "registers");
@@ -134,6 +150,60 @@ class Stepper {
     if (this.score.left > 0) right.append(node("p", "note", `${this.score.left} more packets are not in here`));
     panels.append(left, right);
     return panels;
+  }
+
+  adder() {
+    // One row to add a point: its kind, the line it is for, its words.
+    this.form = node("form", "adder");
+    this.form.setAttribute("aria-label", "add a breakpoint, a watch or a log");
+    this.kind = node("select");
+    this.kind.setAttribute("aria-label", "kind");
+    for (const [kind, { label }] of Object.entries(POINTS)) {
+      const option = node("option", "", label);
+      option.value = kind;
+      this.kind.append(option);
+    }
+    this.kind.addEventListener("change", () => this.ask());
+    this.where = node("span", "where");
+    this.entry = node("input", "entry");
+    this.entry.type = "text";
+    this.entry.spellcheck = false;
+    this.entry.autocomplete = "off";
+    this.entry.addEventListener("input", () => this.blame(null));
+    const add = button("add", "add it (Enter)", () => {});
+    add.type = "submit";
+    this.wrong = node("div", "wrong");
+    this.wrong.setAttribute("role", "alert");
+    this.wrong.id = `${Stepper.name}-${Stepper.made++}`;
+    this.form.append(this.kind, this.where, this.entry, add, this.wrong);
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.add();
+    });
+    this.ask();
+    return this.form;
+  }
+
+  ask() {
+    const { asks, example } = POINTS[this.kind.value];
+    this.entry.setAttribute("aria-label", asks);
+    this.entry.placeholder = example;
+    this.where.hidden = this.kind.value === "watch";
+    this.blame(null);
+  }
+
+  lists() {
+    const made = node("div");
+    this.points = node("ul", "points");
+    this.points.setAttribute("aria-label", "breakpoints, watches and logs");
+    this.points.hidden = true;
+    this.log = node("div", "log");
+    this.log.setAttribute("role", "log");
+    this.log.setAttribute("aria-label", "log");
+    this.log.tabIndex = 0;
+    this.log.hidden = true;
+    made.append(this.points, this.log);
+    return made;
   }
 
   row(insn, pc) {
@@ -171,7 +241,15 @@ class Stepper {
 
   bytes() {
     const data = this.play.bytes.match(/../g) || [];
-    this.octets = data.map((byte) => node("span", "octet", byte));
+    const names = new Map();
+    for (const [start, size, name] of this.play.fields) {
+      for (let at = start; at < start + size; at += 1) names.set(at, names.has(at) ? `${names.get(at)}, ${name}` : name);
+    }
+    this.octets = data.map((byte, at) => {
+      const octet = node("span", "octet", byte);
+      if (names.has(at)) octet.title = `byte ${at}: ${names.get(at)}`;
+      return octet;
+    });
     const lines = [];
     for (let start = 0; start < data.length; start += 16) {
       const line = node("div", "octets");
@@ -182,24 +260,136 @@ class Stepper {
     return lines.length ? lines : [node("p", "note", "the packet is empty")];
   }
 
-  go(at) {
+  go(at, reason = "") {
     this.at = Math.max(0, Math.min(at, this.play.steps.length));
-    this.show();
+    this.halted = reason !== "";
+    this.show(reason);
   }
 
   run(line) {
-    let at = this.at + 1;
-    const steps = this.play.steps;
-    while (at < steps.length && !this.stops.has(steps[at].pc) && steps[at].pc !== line) at += 1;
-    this.go(at);
+    const { steps } = this.play;
+    const fresh = this.at === 0 && !this.halted; // a run may then stop right here
+    let at = this.at;
+    let before = at ? factsOf(this.play, at - 1) : null;
+    for (; at < steps.length; at += 1) {
+      const now = factsOf(this.play, at);
+      const reason = at > this.at || fresh ? this.halt(before, now) : "";
+      if (reason) return this.go(at, reason);
+      if (at > this.at && now.pc === line) break;
+      before = now;
+    }
+    return this.go(at);
   }
 
+  halt(before, now) {
+    // Why a run stops at a step, "" when it does not; `before` is the step before it.
+    if (this.breakpoints.has(now.pc)) {
+      const condition = this.breakpoints.get(now.pc);
+      if (!condition || holds(condition.tree, now)) return `breakpoint at ${padded(now.pc)}${condition ? ` if ${condition.text}` : ""}`;
+    }
+    const turned = this.watches.find(({ tree }) => holds(tree, now) && !(before && holds(tree, before)));
+    return turned ? `watch: ${turned.text} became true` : "";
+  }
+
+  // Breakpoints, watches, logpoints
+
   toggle(pc) {
-    if (!this.stops.delete(pc)) this.stops.add(pc);
-    const on = this.stops.has(pc);
-    this.rows[pc].stop.textContent = on ? "●" : "";
-    this.rows[pc].line.classList.toggle("stops", on);
-    this.rows[pc].line.setAttribute("aria-description", on ? "breakpoint" : "");
+    if (!this.breakpoints.delete(pc)) this.breakpoints.set(pc, null);
+    this.setPoints();
+  }
+
+  add() {
+    const text = this.entry.value;
+    try {
+      if (this.kind.value === "log") {
+        const parts = readTemplate(text);
+        if (!text.trim()) throw new ConditionError(text, 0, 0, "a log has something to say", "A is {A:#x}");
+        this.logpoints.set(this.cursor, { text, parts });
+      } else {
+        const condition = { text: text.replace(/^[ \t]+|[ \t]+$/g, ""), tree: readCondition(text) };
+        if (this.kind.value === "watch") this.watches.push(condition);
+        else this.breakpoints.set(this.cursor, condition);
+      }
+    } catch (error) {
+      if (!(error instanceof ConditionError)) throw error;
+      this.blame(error);
+      return;
+    }
+    this.entry.value = "";
+    this.setPoints();
+  }
+
+  blame(error) {
+    this.wrong.textContent = error ? error.words : "";
+    if (!error) {
+      this.entry.removeAttribute("aria-invalid");
+      this.entry.removeAttribute("aria-describedby");
+      return;
+    }
+    this.entry.setAttribute("aria-invalid", "true");
+    this.entry.setAttribute("aria-describedby", this.wrong.id);
+    this.entry.focus();
+    this.entry.setSelectionRange(error.offset, error.offset + error.length);
+  }
+
+  setPoints() {
+    // Show what is set: in the list, at its lines, and in the log.
+    const inOrder = (points) => [...points].sort(([one], [other]) => one - other);
+    const lines = [
+      ...inOrder(this.breakpoints).map(([pc, condition]) => [
+        `break at ${padded(pc)}${condition ? ` if ${condition.text}` : ""}`,
+        () => this.breakpoints.delete(pc),
+      ]),
+      ...this.watches.map((watch, at) => [`watch ${watch.text}`, () => this.watches.splice(at, 1)]),
+      ...inOrder(this.logpoints).map(([pc, { text }]) => [`log at ${padded(pc)}: ${text}`, () => this.logpoints.delete(pc)]),
+    ];
+    this.points.replaceChildren(...lines.map(([words, remove]) => this.listed(words, remove)));
+    this.points.hidden = !lines.length;
+    this.rows.forEach((_, pc) => this.markPoints(pc));
+    this.say();
+  }
+
+  listed(words, remove) {
+    const line = node("li", "", words);
+    line.append(
+      button("✕", `remove: ${words}`, () => {
+        remove();
+        this.setPoints();
+        this.listing.focus(); // the button is gone
+      }),
+    );
+    return line;
+  }
+
+  markPoints(pc) {
+    const { line, stop } = this.rows[pc];
+    const condition = this.breakpoints.get(pc);
+    const [stops, logs] = [this.breakpoints.has(pc), this.logpoints.has(pc)];
+    stop.textContent = `${stops ? (condition ? "◐" : "●") : ""}${logs ? "✎" : ""}`;
+    line.classList.toggle("stops", stops);
+    const words = [];
+    if (stops) words.push(condition ? `breakpoint if ${condition.text}` : "breakpoint");
+    if (logs) words.push(`log: ${this.logpoints.get(pc).text}`);
+    line.setAttribute("aria-description", words.join("; "));
+  }
+
+  say() {
+    // What logpoints say of the steps that have run.
+    this.log.hidden = !this.logpoints.size;
+    const said = [];
+    if (this.logpoints.size) {
+      this.play.steps.slice(0, this.at).forEach(({ pc }, at) => {
+        if (this.logpoints.has(pc)) said.push([at, pc]);
+      });
+    }
+    const lines = said.slice(-MOST_LINES).map(([at, pc]) => {
+      const words = fill(this.logpoints.get(pc).parts, factsOf(this.play, at));
+      return node("div", "", `step ${at} ${padded(pc)} ${words}`);
+    });
+    const left = said.length - lines.length;
+    if (left) lines.unshift(node("div", "note", `${left} earlier lines are not shown`));
+    this.log.replaceChildren(...(lines.length ? lines : [node("div", "note", "nothing logged up to here")]));
+    this.log.scrollTop = this.log.scrollHeight;
   }
 
   point(pc) {
@@ -210,6 +400,7 @@ class Stepper {
     line.classList.add("cursor");
     line.setAttribute("aria-selected", "true");
     this.listing.setAttribute("aria-activedescendant", line.id);
+    this.where.textContent = `at ${padded(this.cursor)}`;
     this.inView(this.listing, line);
   }
 
@@ -228,14 +419,15 @@ class Stepper {
 
   // What is seen
 
-  show() {
+  show(reason) {
     const { steps, end } = this.play;
     const step = steps[this.at];
     const before = steps[this.at - 1];
     this.marks(step);
     this.state(step || end, before);
-    this.tell(step, before);
+    this.tell(step, before, reason);
     this.reads(before);
+    this.say();
     this.scrub.value = this.at;
     this.scrub.setAttribute("aria-valuetext", `step ${this.at} of ${steps.length}`);
     this.count.textContent = `step ${this.at} of ${steps.length}`;
@@ -280,12 +472,14 @@ class Stepper {
     this.registers.replaceChildren(...lines);
   }
 
-  tell(step, before) {
+  tell(step, before, reason) {
     const parts = [];
     const past = node("div");
     past.append(before ? `${padded(before.pc)} ${before.said}` : "Nothing has run yet.");
+    if (before && before.names) past.append(node("span", "names", ` · ${before.names}`));
     parts.push(past);
     const next = node("div");
+    if (reason) next.append(node("span", "reason", `■ ${reason}`), "; ");
     if (step) {
       next.append("next: ", node("b", "", `${padded(step.pc)} ${this.score.listing[step.pc].transfer}`));
     } else {
@@ -316,6 +510,12 @@ class Stepper {
   // Keys
 
   key(event) {
+    if (this.form.contains(event.target)) {
+      // Letters are text here, and nobody else's keys.
+      event.stopPropagation();
+      if (event.key === "Escape") this.listing.focus();
+      return;
+    }
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const ranged = event.target === this.scrub || event.target === this.packets;
     const keys = {
@@ -330,6 +530,7 @@ class Stepper {
       End: () => this.go(this.play.steps.length),
       ArrowUp: () => this.point(this.cursor - 1),
       ArrowDown: () => this.point(this.cursor + 1),
+      w: () => this.entry.focus(),
       n: () => this.choose(this.number + 1),
       p: () => this.choose(this.number - 1),
       "?": () => this.toggleHelp(),

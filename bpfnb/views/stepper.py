@@ -4,9 +4,9 @@
 
 Everything is in the page from the start: each packet's bytes, each step's registers,
 what it read and what it says.  The widget (`stepper.js`, `stepper.css`) gets this score
-once and plays it in the browser alone, so that it still steps when the kernel is
-busy or gone.  Where there is no widget, in text, in an exported or an untrusted
-page, the same run stands as a table.
+once and plays it in the browser alone, so that it still steps, and stops where a condition
+holds (`conditions.js`), when the kernel is busy or gone.  Where there is no widget, in
+text, in an exported or an untrusted page, the same run stands as a table.
 
 Left out: running (`cbpf.trace`); the page's own behaviour, which is the module's.
 """
@@ -23,7 +23,9 @@ from bpfnb.cbpf.cfg import successors
 from bpfnb.cbpf.disasm import line, sentence, transfer
 from bpfnb.cbpf.opcodes import BY_CODE
 from bpfnb.cbpf.program import Program
-from bpfnb.cbpf.trace import Step, Trace
+from bpfnb.cbpf.trace import Read, Step, Trace
+from bpfnb.packets import fields
+from bpfnb.packets.fields import Field
 from bpfnb.views import style
 from bpfnb.views.listing import labels
 from bpfnb.views.trace import TraceTable, changes, happening, headline
@@ -32,7 +34,8 @@ from bpfnb.views.view import View
 __all__ = ["Stepper"]
 
 HERE = Path(__file__).parent
-MODULE, STYLE = HERE / "stepper.js", HERE / "stepper.css"
+MODULES = HERE / "conditions.js", HERE / "stepper.js"  # one module in this order
+STYLE = HERE / "stepper.css"
 MOST, STEPS = 200, 20_000  # packets to switch between, and steps of them all, that a page gets
 
 
@@ -40,8 +43,10 @@ MOST, STEPS = 200, 20_000  # packets to switch between, and steps of them all, t
 class Stepper(View):
     """A program's runs on packets, to step through.
 
-    `titles` name the packets; `first` is the one that is shown first, from 0.  `above`
-    and `below` are HTML of views around it, for a page that shows the widget alone.
+    `titles` name the packets; `first` is the one that is shown first, from 0.  `linktypes`
+    are the packets' own, by which their fields get names; where one is missing or None it
+    is that of the trace's packet, else the program's.  `above` and `below` are HTML of
+    views around it, for a page that shows the widget alone.
     """
 
     traces: Sequence[Trace]
@@ -49,6 +54,7 @@ class Stepper(View):
     first: int = 0
     above: str = ""
     below: str = ""
+    linktypes: Sequence[int | None] = ()
 
     def text(self) -> str:
         """The run on the first packet, as a table."""
@@ -67,12 +73,20 @@ class Stepper(View):
         """A packet's name."""
         return self.titles[at] if at < len(self.titles) else f"packet {at + 1}"
 
+    def known(self, at: int) -> tuple[Field, ...]:
+        """A packet's fields; none where its link type is not known."""
+        trace = self.traces[at]
+        given = self.linktypes[at] if at < len(self.linktypes) else None
+        own = getattr(getattr(trace, "packet", None), "linktype", None)
+        told = (each for each in (given, own, trace.program.linktype) if each is not None)
+        return fields.fields(trace.data, next(told, None))
+
     def score(self) -> dict[str, Any]:
         """All that the page needs, as plain values: the listing, and each packet's run."""
         shown = self.shown()
         return {
             "listing": listing(self.traces[self.first].program),
-            "runs": [run(self.traces[at], self.title(at)) for at in shown],
+            "runs": [run(self.traces[at], self.title(at), self.known(at)) for at in shown],
             "first": shown.index(self.first),
             "left": len(self.traces) - len(shown),
             "above": self.above,
@@ -98,7 +112,7 @@ class Stepper(View):
         class Played(anywidget.AnyWidget):
             """The score, and the module that plays it."""
 
-            _esm = MODULE
+            _esm = module()
             _css = STYLE
             score = traitlets.Dict().tag(sync=True)
 
@@ -114,6 +128,11 @@ class Stepper(View):
         """What shows the widget: data by MIME type, and metadata."""
         made = self.widget._repr_mimebundle_()
         return made if isinstance(made, tuple) else (made or {}, {})
+
+
+def module() -> str:
+    """The text of the page's module; what stands first has no export."""
+    return "\n".join(each.read_text(encoding="utf-8") for each in MODULES)
 
 
 def listing(program: Program) -> list[dict[str, Any]]:
@@ -133,22 +152,28 @@ def listing(program: Program) -> list[dict[str, Any]]:
     ]
 
 
-def run(trace: Trace, title: str) -> dict[str, Any]:
-    """A packet and each step on it; the last state has no step behind it."""
+def run(trace: Trace, title: str, known: Sequence[Field] = ()) -> dict[str, Any]:
+    """A packet and each step on it; the last state has no step behind it.
+
+    Only a last step can have `missed`: a load past the end ends the program.
+    """
     last = trace.steps[-1].after if trace.steps else None
     return {
         "title": title,
         "verdict": headline(trace, ""),
         "bytes": trace.data.hex(),
-        "steps": [one(trace, step) for step in trace.steps],
+        "wirelen": trace.wirelen,
+        "fields": [[each.start, each.size, meaning(each)] for each in known],
+        "steps": [one(trace, step, known) for step in trace.steps],
         "end": {"A": last.A, "X": last.X, "M": words(last.M)}
         if last
         else {"A": 0, "X": 0, "M": {}},
+        "missed": bool(trace.steps) and trace.steps[-1].missed is not None,
         "ret": trace.ret,
     }
 
 
-def one(trace: Trace, step: Step) -> dict[str, Any]:
+def one(trace: Trace, step: Step, known: Sequence[Field] = ()) -> dict[str, Any]:
     """A step: the state before it, what it read and wrote, and what happened in words."""
     return {
         "pc": step.pc,
@@ -158,7 +183,28 @@ def one(trace: Trace, step: Step) -> dict[str, Any]:
         "reads": [[read.offset, read.size] for read in step.reads],
         "wrote": sorted(written(step)),
         "said": happening(trace, step),
+        "names": "; ".join(filter(None, (named(read, known) for read in step.reads))),
     }
+
+
+def named(read: Read, known: Sequence[Field]) -> str:
+    """What was read, by name; with its value where it is one whole field.
+
+    >>> named(Read(23, 1), [Field("IP", "proto", 23, 1, "17 (udp)")])
+    'byte 23: IP.proto = 17 (udp)'
+    """
+    start, stop = read.offset, read.offset + read.size
+    met = [each for each in known if each.start < stop and start < each.stop]
+    if not met:
+        return ""
+    whole = len(met) == 1 and (met[0].start, met[0].stop) == (start, stop)
+    place = f"byte {start}" if read.size == 1 else f"bytes {start}–{stop - 1}"
+    return f"{place}: {meaning(met[0]) if whole else fields.at(met, start, read.size)}"
+
+
+def meaning(field: Field) -> str:
+    """A field's name and value."""
+    return f"{field.title} = {field.value}" if field.value else field.title
 
 
 def written(step: Step) -> set[str]:
