@@ -22,6 +22,7 @@ from scapy.layers.l2 import ARP, LLC, STP, Dot1AD, Dot1Q, Dot3, Ether
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import NoPayload, Packet, Raw
 
+import bpfnb as bpf
 from bpfnb import samples
 from bpfnb.packets.fields import Field, at, fields
 from bpfnb.packets.linktype import LINKTYPES
@@ -303,3 +304,33 @@ def test_a_name_says_all_bytes_of_a_read(offset: int, size: int) -> None:
     name = at(fields(*made("tcp")), offset, size)
     assert name
     assert name.isprintable()
+
+
+# Where `analysis.headers` speaks of a masked part, or by the project's own word for a header.
+OTHERWISE = {
+    ("IP.flags and IP.frag", "IP.flags, IP.frag"),
+    ("IP.ihl", "IP.version, IP.ihl"),
+    ("TCP.flags", "TCP.flags[1]"),
+    ("Ether.type", "Dot3.len"),
+    ("Fragment.nh", "IPv6ExtHdrFragment.nh"),
+}
+
+
+@pytest.mark.parametrize("expression", ["tcp port 80", "icmp", "arp", "host 192.0.2.1", "ip6"])
+def test_explain_and_the_dissection_use_the_same_names(expression: str) -> None:
+    compared = 0
+    for name in bpf.samples.names():
+        capture = bpf.samples.open(name)
+        if capture.linktype != 1:
+            continue  # `arp` rejects everything on some
+        program = bpf.compile_filter(expression)
+        named = bpf.explain(program).fields_by_pc()
+        for packet in list(capture)[:20]:
+            spans = fields(packet.data, packet.linktype)
+            for step in program.trace(packet).steps:
+                if step.reads and (said := named.get(step.pc)):
+                    (read,) = step.reads
+                    found = at(spans, read.offset, read.size)
+                    assert said == found or (said, found) in OTHERWISE
+                    compared += 1
+    assert compared > 100
