@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from bpfnb import backends
 from bpfnb.cbpf.ancillary import Ancillary
 from bpfnb.cbpf.asm import assemble
+from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import BpfError, UnavailableError
 from bpfnb.linux import sockfilter
@@ -175,8 +177,10 @@ assert sorted(os.listdir("/proc/self/fd")) == before
 
 OTHER_SYSTEM = """
 import sys
+from typing import Any
 sys.platform = "darwin"
 import bpfnb.linux.limits, bpfnb.linux.readout
+from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import UnavailableError
 from bpfnb.linux.probe import probe
@@ -205,3 +209,39 @@ def test_a_command_that_hangs_is_a_reason() -> None:
 @on_the_kernel
 def test_a_program_that_attaches_meets_no_limit() -> None:
     assert environment_limit(IS_ARP) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ((0x30, 0, 0, -1), r"\(001\) k is -1; the field holds 0–4294967295"),
+        ((0x05, 0, 0, 1 << 32), r"\(001\) k is 4294967296"),
+        ((0x15, -1, 0, 0), r"\(001\) jt is -1; the field holds 0–255"),
+        ((0x15, 0, 256, 0), r"\(001\) jf is 256"),
+        ((1 << 16, 0, 0, 0), r"\(001\) code is 65536"),
+        ((0x06, 0, 0), r"\(001\) an instruction has 4 fields"),
+    ],
+)
+def test_no_program_holds_what_no_instruction_can(row: tuple[int, ...], words: str) -> None:
+    """What native code is made of has been through this: it trusts each field's width."""
+    with pytest.raises(BpfError, match=words):
+        Program((Insn(6, 0, 0, 0), row))  # type: ignore[arg-type]
+    with pytest.raises(BpfError, match=words):
+        Program.from_insns([(6, 0, 0, 0), row])
+
+
+@pytest.mark.parametrize("name", ["", None, 3, "NATIVE "])
+def test_what_is_no_backends_name_is_told(name: Any) -> None:
+    with pytest.raises(BpfError, match="there is no backend"):
+        backends.get(name)
+
+
+@on_the_kernel
+def test_a_load_at_x_that_counts_from_a_header_is_not_asked_of_a_socket_pair() -> None:
+    """Whether it does depends on X: our machine runs first."""
+    program = Program.from_insns([(0x01, 0, 0, 0xFFF00000), (0x50, 0, 0, 0), (0x16, 0, 0, 0)])
+    frame = PacketBatch.of([Packet(bytes(range(60)), linktype=1)])
+    with pytest.raises(UnavailableError, match=r"packet 1 has them, and a load at X \+ k counts"):
+        backends.run_many(program, frame, "linux")
+    bare = PacketBatch.of([Packet(bytes([9, 8]))])
+    assert backends.run_many(program, bare, "linux").tolist() == [9]
