@@ -359,6 +359,14 @@ def test_a_large_file_is_mapped_and_may_be_cut_short_meanwhile(
             list(batch)
 
 
+def test_what_the_disk_does_not_give_is_told(tmp_path: Path) -> None:
+    path = saved(tmp_path, pcap(FRAMES, "<", MAGIC_US))
+    with path.open("ab") as unreadable:
+        file = filebytes.FileBytes(str(path), path.read_bytes(), file=unreadable)
+        with pytest.raises(CaptureError, match="byte 0 cannot be read: "):
+            file.bring(0, 24)
+
+
 def test_a_file_read_whole_does_not_care(tmp_path: Path) -> None:
     path = saved(tmp_path, pcap(FRAMES))
     capture = open_capture(path)

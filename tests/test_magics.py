@@ -711,7 +711,7 @@ LAZY = """
 import sys
 from IPython.core.interactiveshell import InteractiveShell
 InteractiveShell.instance().run_line_magic("load_ext", "bpfnb")
-heavy = ("numpy", "scapy", "matplotlib", "libpcap", "tqdm", "llvmlite")
+heavy = ("numpy", "scapy", "matplotlib", "libpcap", "tqdm", "llvmlite", "anywidget", "ipywidgets")
 print([name for name in heavy if name in sys.modules])
 """
 NOT_ASKED = """

@@ -76,12 +76,18 @@ class FileBytes:
         """Read a part of a mapped file into memory, in order.
 
         Read page by page, as one comes by, a file takes four times as long; and its
-        pages are small ones then, for whoever comes next.
+        pages are small ones then, for whoever comes next.  Raises CaptureError where
+        the disk does not give it: looked at in the map, that would end this process.
         """
-        if self._file is not None:
-            room = bytearray(PIECE)
+        if self._file is None:
+            return
+        room = bytearray(PIECE)
+        try:
             for start in range(begin, end, PIECE):
                 os.preadv(self._file.fileno(), [room], start)
+        except OSError as error:
+            what = f"byte {start} cannot be read: {error.strerror or error}"
+            raise CaptureError(self.path, None, what) from None
 
 
 def load(path: str, limit: int = UNPACKED_LIMIT) -> FileBytes:
