@@ -6,17 +6,24 @@ What the page does with it is in `browser/test_stepper.py`.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
 import bpfnb as bpf
+from bpfnb.cbpf.cfg import graph, successors
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import trace
-from bpfnb.views.stepper import MOST, STEPS, Stepper, module
+from bpfnb.views.minimap import MOST as SMALL
+from bpfnb.views.minimap import minimap
+from bpfnb.views.stepper import MODULES, MOST, STEPS, STYLE, Stepper, module
 from tests.strategies import close_packets, close_programs, legal_programs, packet_bytes
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -69,7 +76,8 @@ def test_without_a_widget_it_is_the_table() -> None:
     assert steps.html() == steps.table.html()
     data, _ = steps._repr_mimebundle_()
     assert {WIDGET, "text/html", "text/plain"} <= set(data)
-    assert data["text/html"] == steps.html()
+    assert data["text/html"] == steps._repr_html_()
+    assert steps.html() in data["text/html"]
     assert data["text/plain"] == steps.text()
 
 
@@ -152,8 +160,83 @@ def test_the_pages_module_has_one_export_and_needs_no_other() -> None:
     assert [line for line in lines if line.startswith("import ")] == []
 
 
-@pytest.mark.parametrize("name", ["stepper.js", "conditions.js", "stepper.css"])
-def test_its_files_are_in_the_package(name: str) -> None:
-    from bpfnb.views import stepper
+def test_its_parts_name_nothing_twice() -> None:
+    # They become one module: what two of them name would stop it in every page.
+    pattern = re.compile(r"^(?:const|let|class|function|async function) (\w+)", re.MULTILINE)
+    found = Counter(pattern.findall(module()))
+    assert {"Stepper", "Minimap", "Sheet", "holds", "render"} <= set(found)
+    assert [name for name, times in found.items() if times > 1] == []
 
-    assert (stepper.HERE / name).stat().st_size > 1000
+
+@pytest.mark.parametrize("path", [*MODULES, STYLE], ids=lambda path: str(path.name))
+def test_its_files_are_in_the_package(path: Path) -> None:
+    assert path.parent == Path(bpf.__file__).parent / "views"
+    assert path.stat().st_size > 1000
+
+
+# The small graph
+
+NUMBERS = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+
+
+@settings(max_examples=150)
+@given(legal_programs() | close_programs())
+def test_the_small_graph_has_each_instruction_and_each_way_once(program: Program) -> None:
+    plan = minimap(program)
+    json.dumps(plan)
+    if "left" in plan:
+        assert len(graph(program).blocks) > SMALL
+        return
+    pcs = [pc for block in plan["blocks"] for pc in range(block["start"], block["stop"])]
+    assert pcs == list(range(len(program)))
+    last = [block["stop"] - 1 for block in plan["blocks"]]
+    ways = [(pc, to, kind) for pc in last for to, kind in successors(program.insns, pc)]
+    assert [(edge["from"], edge["to"], edge["kind"]) for edge in plan["edges"]] == ways
+    drawn = {at for track in plan["tracks"] for at in track["edges"]}
+    assert drawn == set(range(len(ways)))
+    for track in plan["tracks"]:
+        assert {plan["edges"][at]["kind"] for at in track["edges"]} == {track["kind"]}
+    for block in plan["blocks"]:
+        assert 0 <= block["x"] <= block["x"] + block["width"] <= plan["width"]
+        assert 0 <= block["y"] <= block["y"] + block["height"] <= plan["height"]
+
+
+def test_blocks_of_the_small_graph_do_not_touch() -> None:
+    blocks = minimap(bpf.compile_filter("tcp port 80 or udp port 53"))["blocks"]
+    for one, other in combinations(blocks, 2):
+        beside = min(one["x"] + one["width"], other["x"] + other["width"]) + 8 <= max(
+            one["x"], other["x"]
+        )
+        below = one["y"] + one["height"] + 8 <= other["y"]
+        assert beside or below or other["y"] + other["height"] + 8 <= one["y"], (one, other)
+
+
+def test_ends_say_their_verdict_and_dead_code_that_nothing_reaches_it() -> None:
+    source = "ldb [0]\njeq #1, yes, no\nyes: ret #1\nno: ret #0\nja dead\ndead: ret a"
+    blocks = minimap(bpf.assemble(source))["blocks"]
+    assert [block["label"] for block in blocks] == ["0–1", "2 ✓", "3 ✗", "4", "5 ret"]
+    assert [block["reachable"] for block in blocks] == [True, True, True, False, False]
+
+
+def test_a_jump_back_points_upwards_and_one_to_itself_has_an_ear() -> None:
+    back = (5, 0, 0, 0xFFFFFFFE)
+    plan = minimap(Program.from_insns([(0, 0, 0, 1), back, (5, 0, 0, 0xFFFFFFFF), (6, 0, 0, 0)]))
+    ways = [(edge["from"], edge["to"]) for edge in plan["edges"]]
+    assert ways == [(1, 0), (2, 2)]
+    tips = [[float(each) for each in NUMBERS.findall(track["tip"])] for track in plan["tracks"]]
+    assert all(len(tip) == 6 for tip in tips)
+    (ear,) = (tip for tip, track in zip(tips, plan["tracks"], strict=True) if track["edges"] == [1])
+    block = plan["blocks"][1]
+    assert ear[2] == block["x"]
+    assert block["y"] < ear[3] < block["y"] + block["height"]
+
+
+@pytest.mark.parametrize(("blocks", "there"), [(SMALL, True), (SMALL + 1, False)])
+def test_a_large_graph_is_left_out(blocks: int, there: bool) -> None:
+    rows = [(0x15, 1, 0, at) for at in range(blocks - 2)]
+    program = Program.from_insns([*rows, (6, 0, 0, 1), (6, 0, 0, 0)])
+    assert len(graph(program).blocks) == blocks
+    plan = Stepper([trace(program, b"")]).score()["map"]
+    assert ("left" not in plan) == there
+    if not there:
+        assert plan == {"left": f"{blocks} basic blocks are too many for a small graph"}

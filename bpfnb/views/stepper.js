@@ -6,8 +6,9 @@
  * said up to here.  Breakpoints, watches and logpoints mean what they mean to the text
  * debugger (`analysis/points.py`), within one packet.  All text is set as text.
  *
- * `stepper.py` puts `conditions.js` before this file: readCondition, readTemplate, factsOf,
- * holds and fill are from there.
+ * `stepper.py` puts three files before this one.  From `conditions.js` are readCondition,
+ * readTemplate, factsOf, holds and fill; from `sheet.js` Sheet; from `minimap.js` the graph,
+ * Reached and firsts.
  */
 
 const KEYS = [
@@ -15,7 +16,7 @@ const KEYS = [
   ["← or b", "one step back"],
   ["r", "run to the next breakpoint or watch, or to the end"],
   ["Home, End", "to the start, to the end"],
-  ["↑ ↓", "move the line's cursor"],
+  ["↑ ↓", "move the line's cursor; in the graph, from block to block"],
   ["c", "run to the cursor's line"],
   ["x", "breakpoint at the cursor's line, on or off (a click does the same)"],
   ["w", "write a condition, a watch or a log; Escape leads back"],
@@ -39,9 +40,10 @@ function button(text, label, press) {
   return made;
 }
 
-function places(steps) {
-  const found = new Set();
-  for (const { reads } of steps) for (const [offset, size] of reads) for (let at = offset; at < offset + size; at += 1) found.add(at);
+function places(step) {
+  // The bytes that a step read.
+  const found = [];
+  for (const [offset, size] of step?.reads ?? []) for (let at = offset; at < offset + size; at += 1) found.push(at);
   return found;
 }
 
@@ -51,6 +53,11 @@ const POINTS = {
   log: { label: "log", asks: "words to log", example: "A is {A:#x}" },
 };
 const MOST_LINES = 200; // of the log, the last ones
+const ROW = 20; // pixels of a line of the listing
+const BYTES = 22; // and of a line of the packet; stepper.css has both
+const WIDE = 16; // bytes in one
+const LAST = 24; // steps that the path tells in words
+const LEGEND = "solid: true, dashed: false; thick: the way so far";
 
 const padded = (pc) => `(${String(pc).padStart(3, "0")})`;
 const hex = (value) => `0x${(value >>> 0).toString(16)}`;
@@ -63,11 +70,14 @@ class Stepper {
     this.logpoints = new Map(); // by pc: a template
     this.halted = false; // whether a run stopped right here
     this.cursor = 0;
-    this.root = node("div", "bpfnb-stepper");
+    this.root = node("div", "bpfnb-stepper tex2jax_ignore mathjax_ignore"); // $…$ is no formula here
     this.root.setAttribute("role", "group");
     this.root.setAttribute("aria-label", "stepper");
-    // JupyterLab's own keys stay silent while the focus is in here.
-    this.root.dataset.lmSuppressShortcuts = "true";
+    // Jupyter's own keys stay silent while the focus is in here.  Their selectors ask for what
+    // has the focus, and Notebook 7 looks before any of our listeners: hence the mark on both.
+    const quiet = ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true");
+    quiet({ target: this.root });
+    this.root.addEventListener("focusin", quiet);
     this.root.append(this.beside("above"), this.bar(), this.help(), this.words(), this.panels(), this.beside("below"));
     this.root.addEventListener("keydown", (event) => this.key(event));
     el.append(this.root);
@@ -135,21 +145,28 @@ class Stepper {
     this.listing.setAttribute("role", "listbox");
     this.listing.setAttribute("aria-label", "program");
     this.listing.tabIndex = 0;
-    this.rows = this.score.listing.map((insn, pc) => this.row(insn, pc));
-    this.listing.append(...this.rows.map((row) => row.line));
+    this.rows = new Sheet(this.listing, this.score.listing.length, ROW, (pc) => this.row(this.score.listing[pc], pc));
     left.append(this.listing, this.adder(), this.lists());
-    const right = node("div");
+    const state = node("div", "state");
     this.registers = node("table", "registers");
     this.registers.setAttribute("aria-label", "registers");
-    this.path = node("div", "path");
     this.packet = node("div", "packet");
     this.packet.setAttribute("role", "region");
     this.packet.setAttribute("aria-label", "packet's bytes");
     this.packet.tabIndex = 0;
-    right.append(this.registers, this.path, this.packet);
-    if (this.score.left > 0) right.append(node("p", "note", `${this.score.left} more packets are not in here`));
-    panels.append(left, right);
+    state.append(this.registers, this.packet);
+    if (this.score.left > 0) state.append(node("p", "note", `${this.score.left} more packets are not in here`));
+    panels.append(left, state, this.graph());
     return panels;
+  }
+
+  graph() {
+    const made = node("div", "graph");
+    this.path = node("div", "path");
+    this.map = new Minimap(this.score.map, this.score.listing, (pc) => this.point(pc));
+    made.append(this.path, this.map.box);
+    if (!this.score.map.left) made.append(node("p", "note", LEGEND));
+    return made;
   }
 
   adder() {
@@ -207,7 +224,7 @@ class Stepper {
   }
 
   row(insn, pc) {
-    const line = node("div", "row unseen");
+    const line = node("div", this.ran?.places.get(pc) <= this.at ? "row" : "row unseen");
     line.setAttribute("role", "option");
     line.setAttribute("aria-selected", "false");
     line.id = `${Stepper.name}-${Stepper.made++}`;
@@ -224,7 +241,9 @@ class Stepper {
       this.point(pc);
       this.toggle(pc);
     });
-    return { line, mark, stop };
+    const made = { line, mark, stop };
+    this.markPoints(pc, made);
+    return made;
   }
 
   // Where one is
@@ -232,10 +251,16 @@ class Stepper {
   choose(number) {
     this.number = Math.max(0, Math.min(number, this.score.runs.length - 1));
     this.play = this.score.runs[this.number];
+    const { steps } = this.play;
     this.packets.value = this.number;
-    this.scrub.max = this.play.steps.length;
-    this.packet.replaceChildren(...this.bytes());
-    this.lit = { was: new Set(), now: new Set() };
+    this.scrub.max = steps.length;
+    this.at = 0;
+    this.ran?.to(-1);
+    this.ran = new Reached(firsts(steps, ({ pc }) => [pc]), (pc, on) => this.rows.rows[pc]?.line.classList.toggle("unseen", !on));
+    this.read = new Reached(firsts([null, ...steps], places), (at, on) => this.light(at, "was", on));
+    this.now = [];
+    this.bytes();
+    this.map.play(steps);
     this.go(0);
   }
 
@@ -245,19 +270,28 @@ class Stepper {
     for (const [start, size, name] of this.play.fields) {
       for (let at = start; at < start + size; at += 1) names.set(at, names.has(at) ? `${names.get(at)}, ${name}` : name);
     }
-    this.octets = data.map((byte, at) => {
+    this.octets?.leave();
+    this.octets = new Sheet(this.packet, Math.ceil(data.length / WIDE), BYTES, (number) => this.line(number * WIDE, data, names));
+    if (!data.length) this.packet.append(node("p", "note", "the packet is empty"));
+  }
+
+  line(start, data, names) {
+    const line = node("div", "octets");
+    const octets = data.slice(start, start + WIDE).map((byte, number) => {
+      const at = start + number;
       const octet = node("span", "octet", byte);
       if (names.has(at)) octet.title = `byte ${at}: ${names.get(at)}`;
+      octet.classList.toggle("was", this.read.places.get(at) <= this.at);
+      octet.classList.toggle("now", this.now.includes(at));
       return octet;
     });
-    const lines = [];
-    for (let start = 0; start < data.length; start += 16) {
-      const line = node("div", "octets");
-      const offset = `${start} ${hex(start)}`;
-      line.append(node("span", "offset", offset), ...this.octets.slice(start, start + 16));
-      lines.push(line);
-    }
-    return lines.length ? lines : [node("p", "note", "the packet is empty")];
+    line.append(node("span", "offset", `${start} ${hex(start)}`), ...octets);
+    return { line, octets };
+  }
+
+  light(at, name, on) {
+    // A line that is not there yet takes its looks when it is made.
+    this.octets.rows[Math.floor(at / WIDE)]?.octets[at % WIDE].classList.toggle(name, on);
   }
 
   go(at, reason = "") {
@@ -345,7 +379,7 @@ class Stepper {
     ];
     this.points.replaceChildren(...lines.map(([words, remove]) => this.listed(words, remove)));
     this.points.hidden = !lines.length;
-    this.rows.forEach((_, pc) => this.markPoints(pc));
+    this.rows.rows.forEach((row, pc) => this.markPoints(pc, row));
     this.say();
   }
 
@@ -361,8 +395,7 @@ class Stepper {
     return line;
   }
 
-  markPoints(pc) {
-    const { line, stop } = this.rows[pc];
+  markPoints(pc, { line, stop }) {
     const condition = this.breakpoints.get(pc);
     const [stops, logs] = [this.breakpoints.has(pc), this.logpoints.has(pc)];
     stop.textContent = `${stops ? (condition ? "◐" : "●") : ""}${logs ? "✎" : ""}`;
@@ -393,23 +426,23 @@ class Stepper {
   }
 
   point(pc) {
-    this.rows[this.cursor].line.classList.remove("cursor");
-    this.rows[this.cursor].line.setAttribute("aria-selected", "false");
-    this.cursor = Math.max(0, Math.min(pc, this.rows.length - 1));
-    const { line } = this.rows[this.cursor];
+    const old = this.rows.row(this.cursor).line;
+    old.classList.remove("cursor");
+    old.setAttribute("aria-selected", "false");
+    this.cursor = Math.max(0, Math.min(pc, this.rows.count - 1));
+    const { line } = this.rows.row(this.cursor);
     line.classList.add("cursor");
     line.setAttribute("aria-selected", "true");
     this.listing.setAttribute("aria-activedescendant", line.id);
     this.where.textContent = `at ${padded(this.cursor)}`;
-    this.inView(this.listing, line);
+    this.rows.inView(this.cursor);
+    this.map.point(this.cursor);
   }
 
-  inView(box, line) {
-    // Within its own box: the page does not jump.
-    const above = line.offsetTop - box.offsetTop;
-    if (above < box.scrollTop) box.scrollTop = above;
-    const below = above + line.offsetHeight - box.clientHeight;
-    if (below > box.scrollTop) box.scrollTop = below;
+  move(event, by) {
+    // The cursor goes by lines; in the graph by blocks.
+    if (this.map.box === event.target) this.map.move(by);
+    else this.point(this.cursor + by);
   }
 
   toggleHelp() {
@@ -423,7 +456,9 @@ class Stepper {
     const { steps, end } = this.play;
     const step = steps[this.at];
     const before = steps[this.at - 1];
-    this.marks(step);
+    this.ran.to(this.at);
+    this.marks(step, before);
+    this.map.to(this.at, step, before);
     this.state(step || end, before);
     this.tell(step, before, reason);
     this.reads(before);
@@ -433,30 +468,35 @@ class Stepper {
     this.count.textContent = `step ${this.at} of ${steps.length}`;
     this.back.disabled = this.reset.disabled = this.at === 0;
     this.forth.disabled = this.runs.disabled = this.to.disabled = this.at === steps.length;
-    this.path.textContent = `path: ${steps.slice(0, this.at).slice(-24).map((each) => each.pc).join(" → ") || "–"}`;
+    this.path.textContent = `path: ${this.at > LAST ? "… → " : ""}${steps.slice(Math.max(0, this.at - LAST), this.at).map((each) => each.pc).join(" → ") || "–"}`;
   }
 
-  marks(step) {
+  marks(step, before) {
     for (const row of this.marked || []) {
       row.mark.textContent = "";
       row.line.classList.remove("here");
     }
-    const seen = new Set(this.play.steps.slice(0, this.at + 1).map((each) => each.pc));
-    for (const pc of this.seen || this.rows.keys()) if (!seen.has(pc)) this.rows[pc].line.classList.add("unseen");
-    for (const pc of seen) this.rows[pc].line.classList.remove("unseen");
-    this.seen = seen;
     this.marked = [];
-    if (!step) return;
+    if (!step) return this.ended(before);
     for (const [kind, to] of this.score.listing[step.pc].ways) {
-      const row = this.rows[to];
+      const row = this.rows.row(to);
       row.mark.textContent = kind === "true" ? "→t" : kind === "false" ? "→f" : "→";
       this.marked.push(row);
     }
-    const here = this.rows[step.pc];
+    const here = this.rows.row(step.pc);
     here.mark.textContent = "▶";
     here.line.classList.add("here");
     this.marked.push(here);
     this.point(step.pc);
+  }
+
+  ended(last) {
+    // Where the run has ended; a program without an instruction has no step.
+    if (!last) return;
+    const row = this.rows.row(last.pc);
+    row.mark.textContent = "■";
+    this.marked.push(row);
+    this.point(last.pc);
   }
 
   state(now, before) {
@@ -490,21 +530,11 @@ class Stepper {
   }
 
   reads(before) {
-    const was = places(this.play.steps.slice(0, this.at));
-    const now = places(before ? [before] : []);
-    this.relight("was", was);
-    this.relight("now", now);
-    if (!now.size) return;
-    const [[offset]] = before.reads;
-    const first = this.octets[offset];
-    if (first) this.inView(this.packet, first.parentElement);
-  }
-
-  relight(name, places) {
-    // Only what changes is touched: a step is one frame, however long the run.
-    for (const at of this.lit[name]) if (!places.has(at)) this.octets[at].classList.remove(name);
-    for (const at of places) if (!this.lit[name].has(at)) this.octets[at].classList.add(name);
-    this.lit[name] = places;
+    this.read.to(this.at);
+    for (const at of this.now) this.light(at, "now", false);
+    this.now = places(before);
+    for (const at of this.now) this.light(at, "now", true);
+    if (this.now.length) this.octets.inView(Math.floor(this.now[0] / WIDE));
   }
 
   // Keys
@@ -528,8 +558,8 @@ class Stepper {
       x: () => this.toggle(this.cursor),
       Home: () => this.go(0),
       End: () => this.go(this.play.steps.length),
-      ArrowUp: () => this.point(this.cursor - 1),
-      ArrowDown: () => this.point(this.cursor + 1),
+      ArrowUp: () => this.move(event, -1),
+      ArrowDown: () => this.move(event, 1),
       w: () => this.entry.focus(),
       n: () => this.choose(this.number + 1),
       p: () => this.choose(this.number - 1),

@@ -5,7 +5,8 @@
 Everything is in the page from the start: each packet's bytes, each step's registers,
 what it read and what it says.  The widget (`stepper.js`, `stepper.css`) gets this score
 once and plays it in the browser alone, so that it still steps, and stops where a condition
-holds (`conditions.js`), when the kernel is busy or gone.  Where there is no widget, in
+holds (`conditions.js`), when the kernel is busy or gone; the small graph with the way so
+far is placed in `minimap`.  Where there is no widget, in
 text, in an exported or an untrusted page, the same run stands as a table.
 
 Left out: running (`cbpf.trace`); the page's own behaviour, which is the module's.
@@ -24,17 +25,21 @@ from bpfnb.cbpf.disasm import line, sentence, transfer
 from bpfnb.cbpf.opcodes import BY_CODE
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import Read, Step, Trace
+from bpfnb.errors import brief
 from bpfnb.packets import fields
 from bpfnb.packets.fields import Field
 from bpfnb.views import style
 from bpfnb.views.listing import labels
+from bpfnb.views.minimap import minimap
 from bpfnb.views.trace import TraceTable, changes, happening, headline
-from bpfnb.views.view import View
+from bpfnb.views.view import View, inert
 
 __all__ = ["Stepper"]
 
 HERE = Path(__file__).parent
-MODULES = HERE / "conditions.js", HERE / "stepper.js"  # one module in this order
+MODULES = tuple(  # one module in this order
+    HERE / name for name in ("conditions.js", "sheet.js", "minimap.js", "stepper.js")
+)
 STYLE = HERE / "stepper.css"
 MOST, STEPS = 200, 20_000  # packets to switch between, and steps of them all, that a page gets
 
@@ -71,7 +76,7 @@ class Stepper(View):
 
     def title(self, at: int) -> str:
         """A packet's name."""
-        return self.titles[at] if at < len(self.titles) else f"packet {at + 1}"
+        return brief(self.titles[at]) if at < len(self.titles) else f"packet {at + 1}"
 
     def known(self, at: int) -> tuple[Field, ...]:
         """A packet's fields; none where its link type is not known."""
@@ -86,11 +91,12 @@ class Stepper(View):
         shown = self.shown()
         return {
             "listing": listing(self.traces[self.first].program),
+            "map": minimap(self.traces[self.first].program),
             "runs": [run(self.traces[at], self.title(at), self.known(at)) for at in shown],
             "first": shown.index(self.first),
             "left": len(self.traces) - len(shown),
-            "above": self.above,
-            "below": self.below,
+            "above": inert(self.above),
+            "below": inert(self.below),
         }
 
     def shown(self) -> list[int]:

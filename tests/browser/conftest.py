@@ -1,4 +1,4 @@
-"""A JupyterLab of the test's own, and a Chromium to look at it.
+"""A JupyterLab of the test's own, with Notebook 7 beside it, and a Chromium to look at them.
 
 The server listens on loopback, on a port the system chooses, with a token, and
 keeps its settings, data and files in temporary folders.
@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,16 +40,20 @@ TOKEN = "a-token-for-this-test"
 PATIENCE = 60  # seconds for a server or a page to be there
 
 
+APPS = {"jupyterlab": "lab/tree/", "notebook": "notebooks/"}  # where each shows a notebook
+
+
 @dataclass(frozen=True)
 class Lab:
-    """A running JupyterLab: its address, and the folder whose files it shows."""
+    """A running server: its address, the folder whose files it shows, and by which application."""
 
     url: str
     folder: Path
+    app: str = "jupyterlab"
 
     def page_url(self, notebook: str) -> str:
         # reset: without the tabs that an earlier test left open
-        return f"{self.url}lab/tree/{notebook}?reset&token={TOKEN}"
+        return f"{self.url}{APPS[self.app]}{notebook}?reset&token={TOKEN}"
 
 
 def stop(server: subprocess.Popen[str]) -> None:
@@ -119,6 +123,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield Lab(url_when_ready(server, home / "runtime", log), folder)
     finally:
         stop(server)
+
+
+@pytest.fixture(params=APPS)
+def front(request: pytest.FixtureRequest, lab: Lab) -> Lab:
+    """JupyterLab, then Notebook 7: one server shows both."""
+    if find_spec(request.param) is None:
+        pytest.skip(f"{request.param} is missing: pip install 'bpfnb[test]'")
+    return replace(lab, app=request.param)
 
 
 @pytest.fixture(scope="session")
