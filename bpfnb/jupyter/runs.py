@@ -10,6 +10,7 @@ Left out: timing (`timing`) and pictures (`views`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, overload
@@ -21,7 +22,7 @@ from bpfnb.backends.questions import EVERY
 from bpfnb.cbpf import machine
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import Trace, trace
-from bpfnb.errors import UnavailableError
+from bpfnb.errors import RunError, UnavailableError
 from bpfnb.packets.packet import Packet, PacketBatch
 from bpfnb.progress import progress
 from bpfnb.views.hits import Hits
@@ -48,7 +49,8 @@ class Run:
     why a backend that was asked for could not run.  `rows` are the first
     packets, and behind them those on which backends differ; `why` names the
     first difference, where it has a name.  Rets are not `compared` where each
-    backend is right to give another.
+    backend is right to give another.  `steps` has how many packets took each number
+    of instructions; None where native counted, which does not see it.
     """
 
     backends: tuple[str, ...]
@@ -58,6 +60,7 @@ class Run:
     rows: tuple[VerdictRow, ...] = ()
     why: str = ""
     compared: bool = True
+    steps: Mapping[int, int] | None = None
 
     @property
     def ret(self) -> Rets:
@@ -103,7 +106,7 @@ def run_all(
     program that was not checked.
     """
     counted = "native" in names and quickest(program, len(batch), budget) == "native"
-    found, hits = (count if counted else walk)(program, batch, budget)
+    found, hits, steps = (count if counted else walk)(program, batch, budget)
     rets: dict[str, Rets] = {}
     missing: dict[str, str] = {}
     for name in names:
@@ -116,7 +119,7 @@ def run_all(
     shown = tuple(rows(Traces(program, batch, budget), rets))
     compared = budget is not None or "rand" not in needed(program)
     why = reason(program, batch, rets) if compared else ""
-    return Run(tuple(rets), rets, missing, hits, shown, why, compared)
+    return Run(tuple(rets), rets, missing, hits, shown, why, compared, steps)
 
 
 def reason(program: Program, batch: PacketBatch, rets: Mapping[str, Rets]) -> str:
@@ -131,21 +134,21 @@ def reason(program: Program, batch: PacketBatch, rets: Mapping[str, Rets]) -> st
 
 def count(
     program: Program, batch: PacketBatch, budget: int | None
-) -> tuple[Mapping[str, Rets], Hits]:
-    """Run natively: its rets by its name, and hit counts."""
+) -> tuple[Mapping[str, Rets], Hits, None]:
+    """Run natively: its rets by its name, hit counts, and no numbers of instructions."""
     from bpfnb.backends import native
 
     rets, counts = native.compiled(program).count(batch)
-    return {"native": rets}, Hits.from_counts(program, counts.tolist(), len(batch))
+    return {"native": rets}, Hits.from_counts(program, counts.tolist(), len(batch)), None
 
 
 def walk(
     program: Program, batch: PacketBatch, budget: int | None
-) -> tuple[Mapping[str, Rets], Hits]:
-    """Run on our machine: the same."""
+) -> tuple[Mapping[str, Rets], Hits, Counter[int]]:
+    """Run on our machine: the same, and how many packets took each number of instructions."""
     walked = Walk(program, batch, budget)
     hits = Hits.from_paths(program, walked)
-    return {"interp": walked.rets}, hits
+    return {"interp": walked.rets}, hits, walked.steps
 
 
 class Walk:
@@ -156,12 +159,17 @@ class Walk:
 
         self.program, self.batch, self.budget = program, batch, budget
         self.rets: Rets = np.zeros(len(batch), np.uint32)
+        self.steps: Counter[int] = Counter()
 
     def __iter__(self) -> Iterator[list[int]]:
         with progress(len(self.batch), "packets") as done:
             for number, packet in enumerate(self.batch):
-                path, ret = follow(self.program, packet, self.budget)
+                try:
+                    path, ret = follow(self.program, packet, self.budget)
+                except RunError as error:
+                    raise RunError(f"packet {number + 1}: {error.message}", error.hint) from None
                 self.rets[number] = ret
+                self.steps[len(path)] += 1
                 if number % OFTEN == OFTEN - 1:
                     done(OFTEN)
                 yield path

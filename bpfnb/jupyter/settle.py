@@ -22,7 +22,7 @@ from bpfnb.jupyter.options import MAXIMUM_SNAPLEN, OPTIONS, VIEWS, Given, Option
 
 __all__ = ["settle"]
 
-NEED_PACKETS = ("verdicts", "bytes", "trace", "log", "step", "why")  # views of a run
+NEED_PACKETS = ("verdicts", "bytes", "trace", "log", "step", "why", "plots")  # views of a run
 MOST_DIGITS = 20  # of a number on a magic's line
 DUMPS = ("listing", "c", "decimal")  # what -d, -dd and -ddd show
 

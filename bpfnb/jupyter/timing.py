@@ -5,7 +5,7 @@ own steps do not count.  What is timed is a batch run as a user's call is; but o
 "linux" it is the length accepted, by two system calls a packet, and not all 32
 bits of ret, which take several runs: a line says so.
 
-Left out: plots, and benchmarks over many filters (`benchmarks/`).
+Left out: benchmarks over many filters (`benchmarks/`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from bpfnb.cbpf.program import Program
 from bpfnb.errors import UnavailableError
 from bpfnb.packets.packet import PacketBatch
 from bpfnb.views import style
+from bpfnb.views.plots_table import factor
+from bpfnb.views.plots_times import Times, nanoseconds
 from bpfnb.views.view import View
 
 __all__ = ["Timing", "Timings", "measure"]
@@ -31,7 +33,6 @@ ALL_SECONDS = 10.0  # after this no further run is started
 LEAST = 1000  # packets in a call: beside them the call itself counts for little
 YARDSTICK = "libpcap"  # the backend that the others are compared with
 LINUX = "linux: one run a packet; reading all 32 bits of ret takes several"
-FEW = 100  # ns below which a decimal counts
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Timings(View):
     timings: tuple[Timing, ...]
     packets: int
 
+    @property
+    def plot(self) -> Times:
+        """The same as a picture."""
+        return Times({each.backend: each.runs for each in self.timings}, self.packets)
+
     def headline(self) -> str:
         """What the numbers are."""
         runs = sorted({len(each.runs) for each in self.timings})
@@ -77,8 +83,8 @@ class Timings(View):
         return [
             (
                 each.backend,
-                number(each.median),
-                f"({number(min(each.runs))} – {number(max(each.runs))})",
+                nanoseconds(each.median),
+                f"({nanoseconds(min(each.runs))} – {nanoseconds(max(each.runs))})",
                 compared(each, yardstick),
             )
             for each in self.timings
@@ -117,15 +123,6 @@ class Timings(View):
         return style.scroll(html + "".join(notes))
 
 
-def number(ns: float) -> str:
-    """Nanoseconds, with a decimal where they are few.
-
-    >>> number(4.23), number(5100.4)
-    ('4.2', '5,100')
-    """
-    return f"{ns:,.1f}" if ns < FEW else f"{ns:,.0f}"
-
-
 def compared(timing: Timing, yardstick: float | None) -> str:
     """How fast a backend is beside libpcap, in words; nothing for libpcap itself."""
     if yardstick is None or timing.backend == YARDSTICK:
@@ -134,15 +131,6 @@ def compared(timing: Timing, yardstick: float | None) -> str:
     if times >= 1:
         return f"{factor(times)} as fast as libpcap"
     return f"takes {factor(1 / times)} libpcap's time"
-
-
-def factor(times: float) -> str:
-    """A ratio to two digits or so.
-
-    >>> factor(1.26), factor(12.6), factor(1260)
-    ('1.3×', '13×', '1,260×')
-    """
-    return f"{times:.1f}×" if times < FEW / 10 else f"{times:,.0f}×"
 
 
 def measure(
