@@ -17,11 +17,11 @@ LAYERS = {
     "Ether": "Ether", "Dot3": "Ether", "Dot1Q": "VLAN", "Dot1AD": "VLAN", "LLC": "LLC",
     "CookedLinux": "SLL", "CookedLinuxV2": "SLL2", "ARP": "ARP", "IP": "IP", "IPv6": "IPv6",
     "IPv6ExtHdrFragment": "Fragment", "TCP": "TCP", "UDP": "UDP", "SCTP": "SCTP", "ICMP": "ICMP",
-    "MPLS": "MPLS", "Loopback": "Null", "PPP": "PPP",
+    "MPLS": "MPLS", "Loopback": "Null", "LoopbackOpenBSD": "Loop", "HDLC": "HDLC", "PPP": "PPP",
 }  # fmt: skip
 FIELDS = {
     "Ether.len": "Ether.type", "VLAN.vlan": "VLAN.id", "VLAN.id": "VLAN.dei",
-    "Null.type": "Null.family",
+    "Null.type": "Null.family", "Loop.type": "Loop.family",
 }  # fmt: skip
 
 

@@ -291,10 +291,46 @@ def test_an_illegal_program_is_debugged_only_when_asked() -> None:
     with pytest.raises(bpf.CheckError):
         shift.debug(b"")
     assert shift.debug(b"", check=False).run().ret == 2
-    with pytest.raises(bpf.BpfError, match=r"packet 1: .*may loop"):
-        bpf.assemble(LOOP).debug(b"", check=False)
+    with pytest.raises(bpf.BpfError, match=r"packet 1: .* past its end: pc is 0"):
+        bpf.Program.from_insns([]).debug(b"", check=False)
     with pytest.raises(bpf.BpfError, match="EN10MB"):
         ICMP.debug(samples.open("raw"))
+
+
+ENDLESS = "stopped after 100,000 steps: it loops, (000) → (001) → (000)"
+
+
+def test_a_program_that_loops_can_be_stepped_through_and_is_stopped() -> None:
+    debugger = bpf.assemble(LOOP).debug([b"", b"x"], check=False)
+    assert debugger.step(3).state.pc == 1
+    assert debugger.step(-2).state.pc == 1
+    end = debugger.run()
+    assert (end.packet, end.position, end.ret) == (1, 1000, None)
+    assert end.reason == f"{ENDLESS}; these are the first 1,000"
+    assert f"✗ {ENDLESS}" in str(end)
+    assert debugger.step().reason == f"0 steps on: {ENDLESS}"
+    assert debugger.run().packet == 2
+    debugger.watch("A == 1")
+    assert (debugger.run().packet, debugger.place.position) == (1, 1)
+
+
+def test_packets_that_end_are_counted_before_the_one_that_does_not() -> None:
+    program = bpf.assemble("again: ldb [0]\njeq #1, back, done\nback: ja again\ndone: ret #9")
+    debugger = program.debug([b"\0", b"\2", b"\1", b"\3"], check=False)
+    assert debugger.run().reason.endswith("before it 2 packets: 2 accepted, 0 rejected")
+    assert (debugger.place.packet, debugger.place.ended) == (3, True)
+    assert debugger.run().reason == "ran 1 packet: 1 accepted, 0 rejected"
+
+
+def test_a_program_that_goes_astray_stands_where_it_was() -> None:
+    past = bpf.assemble("ld #5\nja +7").debug(b"", check=False)
+    assert past.run().reason == (
+        "stopped: the program ran past its end: pc is 9, the last instruction 1"
+    )
+    assert past.here.state.A == 5  # type: ignore[union-attr]
+    strange = bpf.Program.from_insns([(0xFF, 0, 0, 0)]).debug(b"", check=False)
+    assert "no machine runs opcode 0xff" in str(strange)
+    assert strange.run().ret is None
 
 
 def test_no_packets_at_all_leave_the_listing() -> None:

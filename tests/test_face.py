@@ -76,8 +76,9 @@ def test_an_illegal_program_runs_only_when_asked_and_not_for_ever() -> None:
     with pytest.raises(bpf.CheckError) as caught:
         loop.run(b"")
     assert [fault.rule for fault in caught.value.faults] == ["jump_target"]
-    with pytest.raises(bpf.BpfError, match="may loop"):
+    with pytest.raises(bpf.RunError, match="may loop"):
         loop.run(b"", check=False)
+    assert loop.trace(b"", check=False).loop == (0,)
     assert bpf.assemble("lsh #33\nret #5").run(b"", check=False) == 5
 
 

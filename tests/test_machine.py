@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,8 +18,8 @@ from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.machine import State, follow, out_of_steps, run, step
 from bpfnb.cbpf.opcodes import BY_CODE
 from bpfnb.cbpf.program import Program
-from bpfnb.cbpf.trace import Read, trace
-from bpfnb.errors import BpfError
+from bpfnb.cbpf.trace import Read, innermost, loop_words, trace
+from bpfnb.errors import BpfError, RunError
 from bpfnb.packets.packet import Packet, PacketBatch
 from tests.strategies import legal_programs, near_legal_programs, packet_bytes
 
@@ -56,14 +57,15 @@ def stepped(program: Program, data: bytes) -> tuple[list[int], int]:
 def test_what_you_step_through_is_what_runs(program: Program, data: bytes) -> None:
     given_all = (program, data, None, SURE, BUDGET)
 
-    def traced() -> tuple[Sequence[int], int]:
-        whole = trace(*given_all)
-        return whole.path, whole.ret
-
     found = said(lambda: stepped(program, data))
     path = () if isinstance(found, str) else found[0]
     assert said(lambda: follow(*given_all)) == found
-    assert said(traced) == found
+    whole = trace(*given_all)
+    if isinstance(found, str):
+        assert whole.ret is None
+        assert whole.stopped.removeprefix("stopped: ") in found or len(whole.steps) == BUDGET
+    else:
+        assert (list(whole.path), whole.ret, whole.stopped) == (*found, "")
     assert said(lambda: (path, run(*given_all))) == found
 
 
@@ -130,9 +132,52 @@ def test_a_jump_backwards_counts_in_32_bits() -> None:
 def test_an_unchecked_program_that_goes_astray_is_stopped(
     program: Program, budget: int | None, words: str
 ) -> None:
-    for go in (run, follow, trace):
-        with pytest.raises(BpfError, match=words):
+    for go in (run, follow):
+        with pytest.raises(RunError, match=words):
             go(program, b"", budget=budget)
+    if budget is None or not program.insns:
+        with pytest.raises(RunError):
+            trace(program, b"", budget=budget)
+    else:
+        stopped = trace(program, b"", budget=budget)
+        assert stopped.ret is None
+        assert re.search(f"{words}|stopped after {budget} steps", stopped.stopped)
+
+
+def test_of_a_run_that_does_not_end_the_first_steps_are_kept_and_its_loop_named() -> None:
+    loop = assemble("ld #7\nagain: sub #1\nja again\nret #0")
+    found = trace(loop, b"", budget=5000)
+    assert found.stopped == "stopped after 5,000 steps: it loops, (001) → (002) → (001)"
+    assert (found.ret, found.loop, len(found.steps)) == (None, (1, 2), 1000)
+    assert found.path[:4] == (0, 1, 2, 1)
+    assert [step.after.A for step in found.steps[:4]] == [7, 6, 6, 5]
+    few = trace(loop, b"", budget=9)
+    assert (few.loop, len(few.steps)) == ((1, 2), 9)
+
+
+def test_a_long_loop_that_ends_within_its_budget_is_kept_whole() -> None:
+    count = assemble("again: add #1\njeq #2000, done, more\nmore: ja again\ndone: ret #7")
+    found = trace(count, b"", budget=100_000)
+    assert (found.ret, found.stopped, len(found.steps)) == (7, "", 6000)
+    exact = trace(count, b"", budget=6000)
+    assert (exact.ret, exact.stopped) == (7, "")
+    assert trace(count, b"", budget=5999).ret is None
+
+
+def test_a_loop_is_the_innermost_and_begins_with_its_lowest_pc() -> None:
+    assert innermost([0, 1, 2, 1, 2, 0, 1, 2, 1, 2, 0]) == (1, 2)
+    assert innermost([3, 2, 3]) == (2, 3)
+    assert innermost([0, 1]) == ()
+    assert loop_words(tuple(range(20))).endswith("(006) → … → (019) → (000)")
+
+
+@given(near_legal_programs(), packet_bytes())
+def test_no_unchecked_program_makes_a_trace_with_a_budget_raise(
+    program: Program, data: bytes
+) -> None:
+    found = trace(program, data, budget=BUDGET)
+    assert (found.ret is None) == bool(found.stopped)
+    assert len(found.steps) <= BUDGET
 
 
 @pytest.mark.parametrize("code", [0x34, 0x94])

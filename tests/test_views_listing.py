@@ -57,6 +57,32 @@ def test_counts_and_meanings_stand_in_columns_after_tcpdumps_line() -> None:
     ]
 
 
+NAMES = {0: "Ether.type", 1: "IPv4", 2: "IP.proto", 3: "ICMP"}
+
+
+def test_names_join_the_columns_where_there_are_any_and_leave_tcpdumps_text_alone() -> None:
+    named = Listing(ICMP, notes=NAMES, footnote="why")
+    assert named.text() == TCPDUMP
+    lines = Listing(ICMP, hits=(8, 8, 6, 6, 1, 7), notes=NAMES, footnote="why").text().splitlines()
+    assert [line.partition("█")[2].lstrip("█▊ ") for line in lines[:-1]] == [
+        "A <- P[12:2]                 Ether.type",
+        "pc <- (A == 0x800) ? 2 : 5   IPv4",
+        "A <- P[23:1]                 IP.proto",
+        "pc <- (A == 0x1) ? 4 : 5     ICMP",
+        "return 262144",
+        "return 0",
+    ]
+    assert lines[-1] == "why"
+    html = named.html()
+    assert "A &lt;- P[12:2]                 Ether.type</span>" in html
+    assert "A &lt;- P[12:2]</span>" in Listing(ICMP).html()
+    assert html.endswith(">why</span></div></div>")
+
+
+def test_a_name_is_escaped_in_html() -> None:
+    assert "&lt;b&gt;" in Listing(ICMP, notes={0: "<b>"}).html()
+
+
 def test_a_path_alone_is_dots_beside_what_ran() -> None:
     lines = Listing(ICMP, path=(0, 1, 5)).text().splitlines()
     assert ["•" in line for line in lines] == [True, True, False, False, False, True]

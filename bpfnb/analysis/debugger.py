@@ -7,7 +7,8 @@
     debugger.cmd("breakpoint 4 if A == 0x800")   the same as lines of text
 
 A packet's whole run is traced before it is shown; where the debugger stands is a packet
-and an index into that trace, so that a step back is exact.  A position is before the step
+and an index into that trace, so that a step back is exact.  Of a run that does not end,
+an unchecked program's, the first steps are there.  A position is before the step
 of its number, the last one behind all steps.  Packets are counted from 1, steps from 0.
 
 Every command returns what there is to see, a Stop or something Said, and prints
@@ -32,7 +33,7 @@ from bpfnb.analysis.templates import Template, parse_template
 from bpfnb.cbpf import asm, checker, disasm, machine
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import Trace, trace
-from bpfnb.errors import BpfError
+from bpfnb.errors import BpfError, RunError
 
 if TYPE_CHECKING:
     from bpfnb.packets.packet import PacketBatch
@@ -152,7 +153,8 @@ class Debugger:
         moved = position - place.position
         words = f"{count(abs(moved), 'step')} {'back' if moved < 0 else 'on'}"
         if position != target:
-            words += ": the run on this packet has no more"
+            stopped = place.trace.stopped if moved >= 0 and target > 0 else ""
+            words += f": {stopped or 'the run on this packet has no more'}"
         arrived = Place(place.packet, position, place.trace)
         if not moved:
             arrived = place
@@ -162,7 +164,8 @@ class Debugger:
         """Run to the next breakpoint or watch, over packets; to the end of `n` of them at most.
 
         The rest of the current packet's run counts as one.  From the end of the last
-        packet a run begins anew with the first.
+        packet a run begins anew with the first.  An unchecked program that does not end
+        on a packet stops there.
         """
         if n is not None and whole(n, "a number of packets") < 1:
             raise BpfError(f"run takes a number of packets, 1 or more, not {n}")
@@ -179,6 +182,10 @@ class Debugger:
                 halted = Place(place.packet, position, place.trace, halted=True)
                 passed = f"; before it {tally.words()}" if tally.ended else ""
                 return self._arrive(halted, f"{reason}{passed}", tally)
+            if place.trace.ret is None:
+                passed = f"; before it {tally.words()}" if tally.ended else ""
+                halted = Place(place.packet, len(place.trace.steps), place.trace)
+                return self._arrive(halted, f"{self._where(halted)}{passed}", tally)
             tally.end(place.trace.ret)
             if place.packet == last:
                 end = replace(place, position=len(place.trace.steps), halted=False)
@@ -213,10 +220,12 @@ class Debugger:
         budget = None if self.check else BUDGET
         for number in range(first, last):
             one = self.batch[number - 1]
-            with during(number):
+            try:
                 path, ret = machine.follow(
                     self.program, one.data, one.wirelen, one.ancillary, budget
                 )
+            except RunError:  # it does not end; its trace will say so
+                return number
             if not self.points.pcs.isdisjoint(path):
                 return number
             tally.end(ret)
@@ -375,6 +384,9 @@ class Debugger:
 
     def _where(self, place: Place) -> str:
         """A place in words, when no command led there."""
+        if place.ended and place.trace.stopped:
+            more = f"; these are the first {len(place.trace.steps):,}" if place.trace.loop else ""
+            return f"{place.trace.stopped}{more}"
         return "the run has ended" if place.ended else f"before step {place.position}"
 
     def __repr__(self) -> str:
@@ -398,5 +410,5 @@ def during(number: int) -> Iterator[None]:
     """Say of an error of the machine's which packet it met."""
     try:
         yield
-    except BpfError as error:
-        raise BpfError(f"packet {number}: {error.message}", error.hint) from None
+    except RunError as error:
+        raise RunError(f"packet {number}: {error.message}", error.hint) from None

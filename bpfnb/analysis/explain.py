@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from bpfnb.analysis.asked import asked, facts_words
 from bpfnb.analysis.flow import START, State, after, along, forward, loaded
 from bpfnb.analysis.headers import ROOTS
-from bpfnb.analysis.names import ASSUMED, Header, headers, term_name
+from bpfnb.analysis.names import Header, headers, rests_on, term_name
 from bpfnb.analysis.places import indirect_words, is_are, place_words
 from bpfnb.analysis.values import MASK, Bits
 from bpfnb.cbpf.ancillary import BY_K
@@ -273,8 +273,8 @@ def ways(program: Program) -> Iterator[tuple[int, State] | None]:
 def notes(program: Program, lines: tuple[Line, ...], linktype: int | None) -> tuple[str, ...]:
     """What the names rest on."""
     said = []
-    if linktype is None and any("." in (each.field or "") for each in lines):
-        said.append(ASSUMED)
+    if any("." in (each.field or "") for each in lines) and rests_on(linktype):
+        said.append(rests_on(linktype))
     elif linktype is not None and linktype not in ROOTS:
         said.append("bytes have no names: this link type's header is not known here")
     unless = sorted({each.field for each in lines if each.unless and each.field})

@@ -1,9 +1,9 @@
 """The ONE table of header fields: where they stand, what they are called, how they are shown.
 
 A protocol's layout is a line of `name:bits` or `name:bits:kind`, as its header
-is drawn in an RFC.  Names are those that people write (scapy's, but for VLAN's
-id and the link layers' own).  `key` is the field that says what is above,
-`above` which protocol its values stand for.
+is drawn in an RFC.  Names are those that people write: scapy's, but for VLAN and
+its id and the link layers' own; `packets.fields` says the same of a packet.  `key`
+is the field that says what is above, `above` which protocol its values stand for.
 
 Left out: options and extension headers but IPv6's fragment header, and what
 lies in a payload.
@@ -20,7 +20,7 @@ from ipaddress import IPv4Address
 
 from bpfnb.cbpf.constants import ETHERTYPES, PROTOCOLS
 
-__all__ = ["HEADERS", "ROOTS", "Field", "Protocol", "show"]
+__all__ = ["EITHER", "HEADERS", "RAW", "ROOTS", "Field", "Protocol", "show"]
 
 UNBOUNDED = 1 << 32  # bits of a payload
 
@@ -87,6 +87,7 @@ ON_IPV6 = {6: "TCP", 17: "UDP", 132: "SCTP", 58: "ICMPv6", 44: "Fragment"}
 ON_PPP = {0x21: "IP", 0x57: "IPv6"}
 FAMILIES = {2: "IP", 10: "IPv6", 24: "IPv6", 28: "IPv6", 30: "IPv6"}  # AF_INET6 differs by system
 SWAPPED = {family << 24: name for family, name in FAMILIES.items()}  # the writer's byte order
+RAW = "IP or IPv6"
 MAX_802_3 = 1500  # up to here Ether.type is a length, and LLC is above
 
 HEADERS: dict[str, Protocol] = {
@@ -97,17 +98,22 @@ HEADERS: dict[str, Protocol] = {
         protocol("MPLS", "label:20 cos:3 s:1 ttl:8"),
         protocol("LLC", "dsap:8:hex ssap:8:hex ctrl:8:hex"),
         protocol(
-            "SLL", "pkttype:16 hatype:16 halen:16 addr:64:hex proto:16:ethertype", "proto", ON_LINK
+            "SLL",
+            "pkttype:16 lladdrtype:16 lladdrlen:16 src:64:hex proto:16:ethertype",
+            "proto",
+            ON_LINK,
         ),
         protocol(
             "SLL2",
-            "proto:16:ethertype reserved:16 ifindex:32 hatype:16 pkttype:8 halen:8 addr:64:hex",
+            "proto:16:ethertype reserved:16 ifindex:32 lladdrtype:16 pkttype:8 lladdrlen:8 "
+            "src:64:hex",
             "proto",
             ON_LINK,
         ),
         protocol("Null", "family:32:hex", "family", {**FAMILIES, **SWAPPED}),
         protocol("Loop", "family:32", "family", FAMILIES),
-        protocol("PPP", "address:8:hex control:8:hex proto:16:hex", "proto", ON_PPP),
+        protocol("HDLC", "address:8:hex control:8:hex", payload="PPP"),
+        protocol("PPP", "proto:16:hex", "proto", ON_PPP),
         protocol(
             "ARP",
             "hwtype:16 ptype:16:ethertype hwlen:8 plen:8 op:16:arp "
@@ -130,7 +136,7 @@ HEADERS: dict[str, Protocol] = {
         ),
         protocol(
             "Fragment",
-            "nh:8:protocol reserved:8 offset:13 reserved2:2 m:1 id:32",
+            "nh:8:protocol res1:8 offset:13 res2:2 m:1 id:32",
             "nh",
             ON_IPV6,
             fragment="offset",
@@ -148,19 +154,20 @@ HEADERS: dict[str, Protocol] = {
         protocol("ICMPv6", "type:8:icmpv6 code:8 cksum:16:hex"),
         Protocol("TCP data", (Field("", 0, UNBOUNDED, "hex"),), 0),
         Protocol("UDP data", (Field("", 0, UNBOUNDED, "hex"),), 0),
-        # a packet without a link header: its first half byte tells which IP it is
-        Protocol("raw", (Field("version", 0, 4),), 0, "version", {4: "IP", 6: "IPv6"}),
     )
 }
+
+# What a packet without a link header begins with: its first half byte tells which IP it is.
+EITHER = Protocol(RAW, (Field("version", 0, 4),), 0, "version", {4: "IP", 6: "IPv6"})
 
 # The first header of a packet, by LINKTYPE_ number.  PPP is read as libpcap reads it:
 # with address and control bytes before the protocol.
 ROOTS: dict[int, str] = {
     0: "Null",
     1: "Ether",
-    9: "PPP",
-    50: "PPP",
-    101: "raw",
+    9: "HDLC",
+    50: "HDLC",
+    101: RAW,
     108: "Loop",
     113: "SLL",
     228: "IP",

@@ -17,7 +17,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bpfnb.analysis.headers import FLAGS, HEADERS, MAX_802_3, ROOTS, Field, Protocol
+from bpfnb.analysis.headers import (
+    EITHER,
+    FLAGS,
+    HEADERS,
+    MAX_802_3,
+    RAW,
+    ROOTS,
+    Field,
+    Protocol,
+)
 from bpfnb.analysis.headers import show as show_field
 from bpfnb.analysis.places import apart
 from bpfnb.analysis.values import MASK, Bits, Facts, Note, Place, Sum, Term
@@ -29,11 +38,13 @@ __all__ = [
     "headers",
     "name_of",
     "read",
+    "rests_on",
     "term_name",
 ]
 
 ETHERNET = 1  # LINKTYPE_ number that is assumed where none is known
 ASSUMED = "the program has no link type: Ethernet is assumed"  # where neither has its packet
+FRAMED = "PPP is taken to begin with an address byte and a control byte, as libpcap takes it"
 MOST_HEADERS = 48
 
 
@@ -76,6 +87,13 @@ class Name:
         return show_field(value, self.kind)
 
 
+def rests_on(linktype: int | None) -> str:
+    """What names in a packet of this link type rest on, besides itself; "" for nothing."""
+    if linktype is None:
+        return ASSUMED
+    return FRAMED if ROOTS.get(linktype) == "HDLC" else ""
+
+
 def headers(facts: Facts, linktype: int | None) -> tuple[Header, ...]:
     """Which headers lie where, the outermost first."""
     found: list[Header] = []
@@ -91,13 +109,21 @@ def headers(facts: Facts, linktype: int | None) -> tuple[Header, ...]:
 def roots(facts: Facts, linktype: int | None) -> Iterator[Header]:
     """The headers that a packet begins with."""
     root = ROOTS.get(ETHERNET if linktype is None else linktype)
-    if root is not None:
+    if root == RAW:
+        yield Header(Place(0), versions(facts))
+    elif root is not None:
         yield Header(Place(0), (root,))
     if root == "Ether":
         yield Header(Place(0, base="link"), (root,))
     values = facts.about(Note("proto")).values
     if names := alternatives(HEADERS["Ether"], values):
         yield Header(Place(0, base="net"), names)
+
+
+def versions(facts: Facts) -> tuple[str, ...]:
+    """Which of the two IPs a packet without a link header can be."""
+    values = about(facts, Place(0), EITHER.fields[0])
+    return alternatives(EITHER, values) or tuple(EITHER.above.values())
 
 
 def alternatives(protocol: Protocol, values: frozenset[int] | None) -> tuple[str, ...]:
@@ -151,8 +177,8 @@ def ends(facts: Facts, start: Place, protocol: Protocol) -> Iterator[Place]:
     if end is not None:
         yield Place(end.k, end.terms, start.base)
     values = about(facts, start, length)
-    if values is not None and len(values) == 1:
-        yield start + 4 * next(iter(values))
+    if values is not None and len(values) == 1 and 4 * min(values) >= protocol.length:
+        yield start + 4 * min(values)
 
 
 def name_of(bits: Bits, known: tuple[Header, ...]) -> Name | None:
@@ -214,8 +240,8 @@ def in_field(bits: Bits, behind: int, protocol: Protocol, field: Field) -> Name:
     inside = field.start >= load_start and field.stop <= load_stop
     if not inside:
         first = (max(field.start, load_start) - field.start) // 8
-        last = -(-(min(field.stop, load_stop) - field.start) // 8)
-        text, kind = f"{full}[{first}:{last}]", "hex"
+        size = -(-(min(field.stop, load_stop) - field.start) // 8) - first
+        text, kind = f"{full}[{first}:{size}]" if size > 1 else f"{full}[{first}]", "hex"
     missing = all_there & ~bits.mask
     if missing:
         text = f"{text} & {bits.mask >> low:#x}"

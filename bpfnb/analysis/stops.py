@@ -86,11 +86,13 @@ class Stop:
     def state(self) -> State:
         """The registers, as the next step finds them or as the last one left them."""
         step = self.step
-        return self.trace.steps[-1].after if step is None else step.before
+        if step is not None:
+            return step.before
+        return self.trace.steps[-1].after if self.trace.steps else State()
 
     @property
     def ret(self) -> int | None:
-        """The verdict, once all steps have run."""
+        """The verdict, once all steps have run; None too where the run was stopped."""
         return self.trace.ret if self.ended else None
 
 

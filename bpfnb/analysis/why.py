@@ -14,14 +14,17 @@ from dataclasses import dataclass, replace
 
 from bpfnb.analysis.asked import asked
 from bpfnb.analysis.flow import START, State, after, along, compared, loaded, possible
-from bpfnb.analysis.names import ASSUMED, Header, headers, read, term_name
+from bpfnb.analysis.names import ASSUMED, FRAMED, Header, headers, read, rests_on, term_name
 from bpfnb.analysis.places import is_are
+from bpfnb.analysis.values import Bits
 from bpfnb.cbpf.opcodes import BY_CODE, Class, Form
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import Read, Step, Trace
 
 __all__ = ["Missed", "Reason", "Outcome", "why"]
 
+UNKNOWN = -1  # a link type without names
+SHORTEST = 20  # bytes of an IP or a TCP header
 MOST_FAILED = 4  # tests that are told
 
 
@@ -64,11 +67,12 @@ class Reason:
     `ended` is the pc of the last instruction, `decided` that of the test which
     decided, or of the load past the end; None where nothing did.  `tests` are all
     that ran, in order.  `field`, `found` and `wanted` are those of the test that
-    decided; `missed` is the load past the end; `notes` what the names rest on.
+    decided; `missed` is the load past the end; `notes` what the names rest on.  A run
+    that was stopped has no verdict: `ret` is None.
     """
 
     sentence: str
-    ret: int
+    ret: int | None
     kept: int
     ended: int
     decided: int | None = None
@@ -82,7 +86,7 @@ class Reason:
     @property
     def accepted(self) -> bool:
         """Whether the packet was accepted."""
-        return self.ret != 0
+        return bool(self.ret)
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ def why(run: Trace, linktype: int | None = None) -> Reason:
     'rejected: (001) Ether.type is 0x0806 (ARP), 0x0800 (IPv4) was wanted'
     """
     linktype = run.program.linktype if run.program.linktype is not None else linktype
+    if rests_on(linktype) == FRAMED and run.data[:1] != b"\xff":
+        linktype = UNKNOWN
     reason = reason_of(run, follow(run, linktype))
     names = [reason.field, *(test.field for test in reason.tests)]
     assumed = linktype is None and any("." in (name or "") for name in names)
@@ -114,6 +120,10 @@ def why(run: Trace, linktype: int | None = None) -> Reason:
 
 def reason_of(run: Trace, passed: tuple[Passed, ...]) -> Reason:
     """The reason of a run, by how it ended."""
+    if run.ret is None:
+        ended = run.steps[-1].pc if run.steps else 0
+        said = f"no verdict: {run.stopped}"
+        return Reason(said, None, 0, ended, tests=outcomes(run, passed))
     kept = min(run.ret, len(run.data))
     asked_for = "1 byte" if run.ret == 1 else f"{run.ret} bytes"
     lead = f"accepted, {asked_for} asked, {kept} kept" if run.ret else "rejected"
@@ -146,7 +156,13 @@ def follow(run: Trace, linktype: int | None) -> tuple[Passed, ...]:
 
 
 def really(header: Header, data: bytes) -> bool:
-    """Whether a header is there: in a later fragment there is data in its place."""
+    """Whether a header is there: not in a later fragment, which has data in its place.
+
+    Nor behind an IP or TCP header that says it is shorter than one can be.
+    """
+    lengths = [read(each, data) for each in header.place.terms if isinstance(each, Bits)]
+    if any(each is not None and each < SHORTEST for each in lengths):
+        return False
     return header.unless is None or read(header.unless, data) == 0
 
 

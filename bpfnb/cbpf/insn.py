@@ -48,7 +48,7 @@ class Insn(NamedTuple):
         for (name, limit), value in zip(LIMITS.items(), values, strict=True):
             if not isinstance(value, int) or not 0 <= value <= limit:
                 raise BpfError(f"{name} is {value!r}; the field holds 0–{limit}")
-        return cls(*values)
+        return cls(*map(int, values))  # of a subclass, the number alone
 
 
 def pack(insns: Iterable[Insn]) -> bytes:

@@ -32,9 +32,9 @@ from bpfnb.cbpf.ancillary import BY_K
 from bpfnb.cbpf.linux_loads import Notes, extension, far_load
 from bpfnb.cbpf.opcodes import BY_NAME, MEMWORDS, OPCODES, Form
 from bpfnb.cbpf.program import Program, Row
-from bpfnb.errors import BpfError
+from bpfnb.errors import RunError
 
-__all__ = ["State", "follow", "run", "step"]
+__all__ = ["State", "follow", "run", "step", "watch"]
 
 MASK = 0xFFFFFFFF
 ONCE = (None,)  # steps for one turn of the loop
@@ -258,7 +258,7 @@ def run(
     `wirelen` is what `len` gives (as captured when None).  `ancillary` may be a
     function: it is called when an instruction reads the notes, and not before.
     `budget` bounds the steps of a program that was not checked; beyond it a
-    BpfError is raised.
+    RunError is raised.
 
     >>> run(Program.from_insns([(0x80, 0, 0, 0), (0x16, 0, 0, 0)]), b"seven b")
     7
@@ -322,32 +322,47 @@ def follow(
     >>> follow(Program.from_insns([(0x15, 1, 0, 0), (6, 0, 0, 0), (6, 0, 0, 5)]), b"")
     ([0, 2], 5)
     """
-    watched = Watched(program.rows)
     steps = program.rows if budget is None else range(budget)
+    path, ret = watch(program, data, wirelen, ancillary, steps)
+    if ret is None:
+        raise out_of_steps(program, len(steps))
+    return path, ret
+
+
+def watch(
+    program: Program,
+    data: bytes,
+    wirelen: int | None,
+    ancillary: Notes,
+    steps: Iterable[object],
+) -> tuple[list[int], int | None]:
+    """The same for as many steps as there are items; ret is None where they did not do."""
+    watched = Watched(program.rows)
     length = len(data) if wirelen is None else wirelen
     end = advance(watched, data, length, ancillary, 0, 0, 0, {}, steps)
-    if isinstance(end, int):
-        return watched.path, end
-    raise out_of_steps(program, len(steps))
+    return watched.path, end if isinstance(end, int) else None
 
 
-def out_of_steps(program: Program, budget: int) -> BpfError:
+def out_of_steps(program: Program, budget: int) -> RunError:
     """The error of a program that did not end in time."""
     if not len(program):
-        return BpfError("the program is empty", "the shortest program is: ret #0")
-    return BpfError(f"the program did not end within {budget} steps; it may loop")
+        return RunError("the program is empty", "the shortest program is: ret #0")
+    return RunError(
+        f"the program did not end within {budget} steps; it may loop",
+        "prog.trace(packet, check=False) and --unchecked --step show its first steps",
+    )
 
 
-def past_end(pc: int, size: int) -> BpfError:
+def past_end(pc: int, size: int) -> RunError:
     """The error of a program of `size` instructions that has none at pc."""
-    return BpfError(
+    return RunError(
         f"the program ran past its end: pc is {pc}, the last instruction {size - 1}",
         "end every path with a ret",
     )
 
 
-def astray(pc: int, code: int, k: int) -> BpfError:
+def astray(pc: int, code: int, k: int) -> RunError:
     """The error of an instruction that a checker refuses: its opcode, or its M[k]."""
     if code in (LD_MEM, LDX_MEM, ST, STX):
-        return BpfError(f"M[{k}] does not exist: there are {MEMWORDS} scratch words, 0–15")
-    return BpfError(f"({pc:03d}) no machine runs opcode {code:#04x}")
+        return RunError(f"M[{k}] does not exist: there are {MEMWORDS} scratch words, 0–15")
+    return RunError(f"({pc:03d}) no machine runs opcode {code:#04x}")

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from bpfnb.errors import CaptureError, PacketError
+from bpfnb.errors import CaptureError, PacketError, brief
 from bpfnb.packets import pcapfile, pcapng
 from bpfnb.packets.columns import Columns, Index
 from bpfnb.packets.filebytes import UNPACKED_LIMIT, FileBytes, load
@@ -74,8 +74,8 @@ class Capture(PacketBatch):
         return self._index().error
 
     def __repr__(self) -> str:
-        bad = f"; {self.error.message.removeprefix(f'{self.path}, ')}" if self.error else ""
-        return f"<Capture {os.path.basename(self.path)}: {self._described()}{bad}>"
+        bad = f"; {self.error.message.removeprefix(f'{brief(self.path)}, ')}" if self.error else ""
+        return f"<Capture {brief(os.path.basename(self.path))}: {self._described()}{bad}>"
 
     def write(self, path: str | os.PathLike[str], mask: Any = None) -> int:
         """Write the packets where `mask` is true, or all; how many were written.

@@ -1,6 +1,6 @@
 """What scapy knows: a packet's layers in one line, its link type, its bytes.
 
-Beside `fields` and `written` the only module that touches scapy.  It is imported
+Beside `fields`, `layer_names` and `written` the only module that touches scapy.  It is imported
 where it is first needed, since that takes a second.  A summary depends on the bytes and the
 link type alone: names of ports are left as numbers (they come from this
 machine's /etc/services), names of IP protocols from the few below, nothing is

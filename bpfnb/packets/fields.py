@@ -6,13 +6,15 @@ field takes from the bytes is where it lies.  Every step is held against the
 packet's own bytes: where a layer was rewritten (decompressed, turned round) or
 reads itself in its own way, its fields get no places.  A header that the
 packet's end cuts off keeps the fields that are whole.
-Left out: fields inside fields, such as one DNS name or one TCP option, and how
-values are `written`.
+MPLS is read here: scapy's own module for it would, once imported, change what the
+user's scapy makes of such packets.
+Left out: fields inside fields, such as one DNS name or one TCP option, what layers are
+called (`layer_names`), and how values are `written`.
 
 start, size: in bytes, from 0 of the data a program is given.  bit, width: of a
 field that does not fill its bytes.  rest: the bytes not yet read.
 
-Source: scapy's documentation, "Build and dissect" (`getfield`).
+Source: scapy's documentation, "Build and dissect" (`getfield`); RFC 3032 for MPLS.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bpfnb.packets.dissect import MOST_BYTES, is_packet, layer_class, one_line, steady
+from bpfnb.packets.layer_names import LABEL, NAMES, called, is_labelled
 from bpfnb.packets.written import written
 
 if TYPE_CHECKING:
@@ -132,9 +135,9 @@ class Walk:
     def __init__(self) -> None:
         self.met: Counter[str] = Counter()
 
-    def name(self, kind: type[ScapyPacket]) -> str:
+    def name(self, kind: type[ScapyPacket] | str) -> str:
         """A layer's name; the second of its kind has its number behind it."""
-        word = one_line(kind.__name__)
+        word = kind if isinstance(kind, str) else called(kind)
         self.met[word] += 1
         return word if self.met[word] == 1 else f"{word}:{self.met[word]}"
 
@@ -153,6 +156,9 @@ class Walk:
             if cut := self.behind(layer, under, place):
                 yield from cut
                 return
+            if is_labelled(layer, under):
+                yield from self.labels(original, place)
+                return
             header = Header(type(layer), original, under)
             size = len(original) if header.stopped else header.size
             cache = layer.raw_packet_cache
@@ -163,6 +169,30 @@ class Walk:
             if header.stopped and header.size < size:
                 yield Field(name, "", place + header.size, size - header.size)
             place, under, layer = place + size, layer, layer.payload
+
+    def labels(self, data: bytes, place: int) -> Iterator[Field]:
+        """A stack of MPLS labels, and the IP packet behind the last of them."""
+        from scapy.layers.inet import IP
+        from scapy.layers.inet6 import IPv6
+
+        at, last = 0, False
+        while not last and at + 4 <= len(data):
+            entry = int.from_bytes(data[at : at + 4], "big")
+            name, last = self.name("MPLS"), bool(entry & 0x100)
+            for title, bit, width in LABEL:
+                value = str(entry >> 32 - bit - width & (1 << width) - 1)
+                begin, stop = bit // 8, -(-(bit + width) // 8)
+                part = Field(name, title, place + at + begin, stop - begin, value)
+                yield part if title == "ttl" else replace(part, bit=bit % 8, width=width)
+            at += 4
+        if at == len(data):
+            return
+        above = {4: IP, 6: IPv6}.get(data[at] >> 4) if last else None
+        if above is None:
+            yield Field(self.name("Raw" if last else "MPLS"), "", place + at, len(data) - at)
+            return
+        for each in self.packet(above, data[at:]):
+            yield replace(each, start=each.start + place + at)
 
     def behind(self, layer: Any, under: Any, place: int) -> list[Field]:
         """What scapy gave up as raw bytes since they end within a header."""
@@ -195,8 +225,10 @@ class Walk:
 
 def placed(spans: Sequence[Field], layer: str, place: int) -> Iterator[Field]:
     """A header's fields, put where their layer stands."""
+    kind = layer.partition(":")[0]
     for each in spans:
-        yield replace(each, layer=layer, start=each.start + place)
+        name = NAMES.get(f"{kind}.{each.name}", each.name)
+        yield replace(each, layer=layer, name=name, start=each.start + place)
 
 
 class Header:

@@ -90,7 +90,7 @@ class Debugger(debugger.Debugger):
     def _repr_html_(self) -> str:
         here = self.here
         assert isinstance(here, (StopView, SaidView))  # stop_type and said_type
-        return here.html()
+        return here._repr_html_()
 
 
 def pre(html: str) -> str:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 
 from bpfnb.cbpf.checker import UnsafeRead
 from bpfnb.cbpf.disasm import line, sentence, transfer
 from bpfnb.cbpf.program import Program
-from bpfnb.errors import Fault, brief, showable
+from bpfnb.errors import Fault, brief
 from bpfnb.views import style
 from bpfnb.views.arcs import ROW, Arcs
 from bpfnb.views.view import View
@@ -36,7 +37,8 @@ class Listing(View):
 
     `hits[pc]` is how often pc ran, over `packets` packets; `path` the pcs of one
     run.  `faults` and `warnings` stand under their instruction.  `notes[pc]` are
-    words for the column of meanings.  `caption` replaces the line above.
+    words for the column of meanings, and `footnote` what they rest on; in text they
+    stand where there are columns.  `caption` replaces the line above.
 
     >>> print(Listing(Program.from_insns([(0x28, 0, 0, 12), (6, 0, 0, 0)]), hits=[3, 3]))
     (000) ldh      [12]  3 ████████  A <- P[12:2]
@@ -50,6 +52,7 @@ class Listing(View):
     faults: Sequence[Fault] = ()
     warnings: Sequence[Fault | UnsafeRead] = ()
     notes: Mapping[int, str] = field(default_factory=dict)
+    footnote: str = ""
     caption: str = ""
 
     @property
@@ -70,10 +73,11 @@ class Listing(View):
         return max(self.packets or 0, *(self.counts or ()), 1)
 
     def text(self) -> str:
-        """tcpdump's listing, and columns after it when there is something to say."""
+        """tcpdump's listing, and columns after it when it ran."""
         program = self.program
         lines = [f"({pc:03d}) {line(insn, pc)}" for pc, insn in enumerate(program.insns)]
-        if self.counts is not None or self.notes:
+        columns = self.counts is not None
+        if columns:
             width = max((len(each.expandtabs()) for each in lines), default=0)
             lines = [
                 f"{shown}{' ' * (width - len(shown.expandtabs()))}{self.columns(pc)}"
@@ -85,7 +89,7 @@ class Listing(View):
             for pc in range(max([len(lines), *(at + 1 for at in under)]))
             for row in [*lines[pc : pc + 1], *(f"      {each}" for each in under.get(pc, ()))]
         ]
-        return "\n".join(shown)
+        return "\n".join([*shown, self.footnote] if columns and self.footnote else shown)
 
     def columns(self, pc: int) -> str:
         """Count, bar and meaning of one instruction, as text."""
@@ -95,7 +99,7 @@ class Listing(View):
         elif counts is not None:
             digits = len(str(max(counts, default=0)))
             shown = f"  {counts[pc]:>{digits}} {bar(counts[pc], self.most):<{BAR_CHARACTERS}}"
-        words = transfer(self.program.insns[pc], pc)
+        words = f"{transfer(self.program.insns[pc], pc):<{self.meaning_width}}"
         return f"{shown}  {words}   {self.notes.get(pc, '')}".rstrip()
 
     def html(self) -> str:
@@ -106,6 +110,8 @@ class Listing(View):
             jumps = style.plural(arcs.dropped, "more jump")
             html += style.caption(f"{jumps} than the margin has room for: see jt and jf")
         html += style.left_out(len(self.program) - style.MOST, "instruction")
+        if self.footnote:
+            html += style.caption(style.muted(escape(self.footnote)))
         return style.scroll(html)
 
     def headline(self) -> str:
@@ -145,19 +151,25 @@ class Listing(View):
         insn = self.program.insns[pc]
         shown = f"(000) {line(insn, pc)}".expandtabs()[6:].rstrip()
         shown = f"{shown:<40}" if self.has_jumps else f"{shown:<24}"
-        meaning = escape(transfer(insn, pc), quote=False)
+        meaning = transfer(insn, pc)
         if pc in self.notes:
-            meaning += f"   <b>{escape(self.notes[pc])}</b>"
+            meaning = f"{meaning:<{self.meaning_width}}   {self.notes[pc]}"
         edge = f";border-left:4px solid {style.tone(insn.code)}{look}"
         return [
             style.cell(lead, right=10, more=look),
             style.cell(
-                escape(shown) + style.muted(f"  {meaning}"),
+                escape(shown) + style.muted(f"  {escape(meaning, quote=False)}"),
                 left=8,
                 more=edge,
                 hover=hint(self.program, pc),
             ),
         ]
+
+    @cached_property
+    def meaning_width(self) -> int:
+        """Characters of the widest transfer that has a note behind it."""
+        widths = (len(transfer(self.program.insns[pc], pc)) for pc in self.notes)
+        return max(widths, default=0)
 
     @property
     def has_jumps(self) -> bool:
@@ -207,7 +219,7 @@ def hint(program: Program, pc: int) -> str:
     said = sentence(program.insns[pc], pc)
     if pc < len(program.lines):
         source = program.lines[pc]
-        said += f"\nline {source.number}: {showable(source.text.strip())}"
+        said += f"\nline {source.number}: {brief(source.text.strip())}"
     return said
 
 

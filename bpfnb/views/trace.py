@@ -51,7 +51,7 @@ class TraceTable(View):
         heads = [head for head in HEADS if any(row[head].strip() for row in body)]
         widths = {head: max(len(head), *(len(row[head]) for row in body)) for head in heads}
         lines = [headline(self.trace, self.title)]
-        for row in [{head: head for head in heads}, *body]:
+        for row in [{head: head for head in heads}, *body] if body else []:
             fields = [
                 f"{row[head]:>{widths[head]}}"
                 if head in NUMBERS
@@ -59,7 +59,7 @@ class TraceTable(View):
                 for head in heads
             ]
             lines.append("  ".join(fields).rstrip())
-        return "\n".join(lines)
+        return "\n".join([*lines, *left(self.trace)])
 
     def html(self) -> str:
         """The same as a table, folded after twenty steps."""
@@ -71,7 +71,8 @@ class TraceTable(View):
         top = style.heads((head, side(head)) for head in heads)
         html = style.caption(headline_html(self.trace, self.title))
         html += style.table(rows, "step", top)
-        return style.scroll(html + style.left_out(len(self.trace.steps) - len(rows), "step"))
+        html += style.left_out(len(self.trace.steps) - len(rows), "step")
+        return style.scroll(html + "".join(style.caption(each) for each in left(self.trace)))
 
     @property
     def uses_memory(self) -> bool:
@@ -89,7 +90,7 @@ class TraceLog(View):
     def text(self) -> str:
         """A paragraph a step, then the verdict."""
         paragraphs = [log(self.trace, step) for step in self.trace.steps]
-        return "\n\n".join([*paragraphs, headline(self.trace, self.title)])
+        return "\n\n".join([*paragraphs, *left(self.trace), headline(self.trace, self.title)])
 
     def html(self) -> str:
         """The text as it is, under the verdict."""
@@ -101,9 +102,12 @@ class TraceLog(View):
 
 
 def headline(trace: Trace, title: str) -> str:
-    """First the answer: which packet, the verdict, how many steps, and why."""
-    verdict, reason = parts(trace)
-    return f"{title}: {verdict}: {reason}" if title else f"{verdict}: {reason}"
+    """First the answer: which packet, the verdict, how many steps, and why.
+
+    Of a run that was stopped, that, since there is no verdict.
+    """
+    said = ": ".join(parts(trace))
+    return f"{title}: {said}" if title else said
 
 
 def headline_html(trace: Trace, title: str) -> str:
@@ -116,8 +120,16 @@ def headline_html(trace: Trace, title: str) -> str:
     return f"{lead}{shown}: {escape(reason)}"
 
 
+def left(trace: Trace) -> list[str]:
+    """Under the first steps of a run that went on: that it did."""
+    return [f"… the first {style.plural(len(trace.steps), 'step')}"] if trace.loop else []
+
+
 def parts(trace: Trace) -> tuple[str, str]:
     """The verdict with the number of steps, and the reason."""
+    if trace.stopped:
+        stopped, _, reason = trace.stopped.partition(": ")
+        return f"✗ {stopped}", reason
     verdict, _, reason = why(trace).partition(": ")
     return f"{verdict} after {style.plural(len(trace.steps), 'step')}", reason
 
@@ -130,8 +142,8 @@ def why(trace: Trace) -> str:
     >>> why(trace(Program.from_insns([(0x20, 0, 0, 54), (0x16, 0, 0, 0)]), bytes(42)))
     '✗ reject: load past the end at (000): wanted bytes 54–57, the packet has 42'
     """
-    if not trace.steps:
-        return f"{style.verdict(trace.ret)}: nothing ran"
+    if trace.ret is None:
+        return ": ".join(parts(trace))
     last = trace.steps[-1]
     row = BY_CODE.get(last.insn.code)
     lead = f"{style.verdict(trace.ret)}: "
@@ -205,7 +217,8 @@ def happening(trace: Trace, step: Step) -> str:
     if row is None:
         return sentence(insn, step.pc)
     if row.mnemonic == "ret":
-        return style.verdict(trace.ret) + (f", at most {trace.ret} bytes" if trace.ret else "")
+        ret = after.ret or 0
+        return style.verdict(ret) + (f", at most {ret} bytes" if ret else "")
     if after.ret is not None:
         return why(trace).partition(": ")[2]
     if row.form.jumps and insn.jt != insn.jf:
