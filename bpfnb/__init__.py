@@ -24,32 +24,47 @@ if TYPE_CHECKING:
     from bpfnb.errors import BpfError as BpfError
     from bpfnb.errors import CaptureError as CaptureError
     from bpfnb.errors import CheckError as CheckError
+    from bpfnb.errors import ConditionError as ConditionError
     from bpfnb.errors import ExpressionError as ExpressionError
+    from bpfnb.errors import RunError as RunError
+    from bpfnb.errors import UndecidedError as UndecidedError
     from bpfnb.face import Program as Program
     from bpfnb.face import Trace as Trace
     from bpfnb.face import assemble as assemble
     from bpfnb.face import compile_filter as compile_filter
     from bpfnb.face import conformance as conformance
+    from bpfnb.face import covering_packets as covering_packets
+    from bpfnb.face import diff as diff
+    from bpfnb.face import equivalent as equivalent
     from bpfnb.face import explain as explain
+    from bpfnb.face import lint as lint
+    from bpfnb.face import optimizer as optimizer
+    from bpfnb.face import synthesize as synthesize
     from bpfnb.face import why as why
     from bpfnb.packets.capture import Capture as Capture
     from bpfnb.packets.capture import open_capture as open_capture
     from bpfnb.packets.packet import Packet as Packet
     from bpfnb.packets.packet import PacketBatch as PacketBatch
     from bpfnb.pcap import version as pcap_version
+    from bpfnb.views.debugger import Debugger as Debugger
 
 __version__ = "0.1.0"
 
 HOMES = {
     "bpfnb.cbpf.ancillary": ["Ancillary"],
     "bpfnb.cbpf.insn": ["Insn"],
-    "bpfnb.errors": ["AssemblyError", "BpfError", "CaptureError", "CheckError", "ExpressionError"],
+    "bpfnb.errors": [
+        *("AssemblyError", "BpfError", "CaptureError", "CheckError", "ConditionError"),
+        *("ExpressionError", "RunError", "UndecidedError"),
+    ],
     "bpfnb.face": [
         *("Program", "Trace"),
-        *("assemble", "compile_filter", "conformance", "explain", "why"),
+        *("assemble", "compile_filter", "conformance", "covering_packets", "diff", "equivalent"),
+        *("explain", "lint", "optimizer", "synthesize", "why"),
     ],
     "bpfnb.packets.capture": ["Capture", "open_capture"],
     "bpfnb.packets.packet": ["Packet", "PacketBatch"],
+    "bpfnb.views.debugger": ["Debugger"],
 }
 HOME_OF = {name: home for home, names in HOMES.items() for name in names}
 

@@ -23,7 +23,9 @@ __all__ = [
     "LinktypeError",
     "PacketError",
     "Problem",
+    "RunError",
     "UnavailableError",
+    "UndecidedError",
 ]
 
 WIDEST = 160  # characters of a source line that a message shows, around the mistake
@@ -32,7 +34,7 @@ MOST_SHOWN = 20  # problems of one text that a message shows
 
 
 def harmless(char: str) -> str:
-    """A character as it may be shown: none of them moves a terminal's cursor or colours it."""
+    """A character as it may be shown: none moves a terminal's cursor or turns writing round."""
     return char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}"
 
 
@@ -42,7 +44,10 @@ def showable(text: str) -> str:
     >>> showable("x\x1b[2J.pcap")
     'x�[2J.pcap'
     """
-    return "\n".join("".join(map(harmless, line)) for line in text.split("\n"))
+    return "\n".join(
+        line if line.replace("\t", " ").isprintable() else "".join(map(harmless, line))
+        for line in text.split("\n")
+    )
 
 
 def brief(text: str) -> str:
@@ -168,6 +173,10 @@ class ConditionError(BpfError):
         return str(problem).removeprefix("line 1, ")
 
 
+class RunError(BpfError):
+    """An unchecked program comes to no end: it loops, or the machine cannot go on."""
+
+
 class ExpressionError(BpfError):
     """libpcap refuses an expression.  `reason` is its own text.
 
@@ -198,12 +207,17 @@ class CaptureError(PacketError):
 
     def __init__(self, path: str, record: int | None, message: str, hint: str = "") -> None:
         where = "file header" if record is None else f"record {record}"
-        super().__init__(f"{path}, {where}: {message}", hint)
+        # Views show the message as it is; in a file's name stands whatever someone wrote there.
+        super().__init__(f"{brief(path)}, {where}: {message}", hint)
         self.path, self.record = path, record
 
 
 class LinktypeError(BpfError):
     """A filter made for one link type meets packets of another."""
+
+
+class UndecidedError(BpfError):
+    """No answer in the time given, or none that could be trusted: never a wrong one."""
 
 
 class UnavailableError(BpfError):

@@ -23,19 +23,40 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from bpfnb.analysis.sameness import Same
     from bpfnb.packets.packet import Packet
     from bpfnb.views.cfg import Graph
     from bpfnb.views.code import PythonCode
     from bpfnb.views.conformance import Conformance
     from bpfnb.views.debugger import Debugger
+    from bpfnb.views.difference import Difference
+    from bpfnb.views.lint import Lint
     from bpfnb.views.listing import Listing
+    from bpfnb.views.made import CoveringPackets, MadePacket
     from bpfnb.views.native import NativeCode
+    from bpfnb.views.optimizer import Optimizer
     from bpfnb.views.packet import PacketBytes
+    from bpfnb.views.proof import Counterexample, Proof
     from bpfnb.views.stepper import Stepper
     from bpfnb.views.trace import TraceLog, TraceTable
+    from bpfnb.views.tree import FilterTree
     from bpfnb.views.why import Explanation, Why
 
-__all__ = ["Program", "Trace", "assemble", "compile_filter", "conformance", "explain", "why"]
+__all__ = [
+    "Program",
+    "Trace",
+    "assemble",
+    "compile_filter",
+    "conformance",
+    "covering_packets",
+    "diff",
+    "equivalent",
+    "explain",
+    "lint",
+    "optimizer",
+    "synthesize",
+    "why",
+]
 
 UNCHECKED_BUDGET = 100_000  # steps an unchecked program may take on one packet
 
@@ -237,17 +258,43 @@ class Program(program.Program):
 
         return Explanation.of(explain.explain(self))
 
+    def lint(self, rules: str = "linux", seconds: float = 10) -> Lint:
+        """What is odd about the program, as `lint`."""
+        return lint(self, rules, seconds=seconds)
+
     def listing(self) -> Listing:
-        """The listing as a view, with what the checker says of each line."""
+        """The listing as a view, with fields' names and what the checker says of each line."""
+        from bpfnb.analysis.meanings import footnote, meanings
         from bpfnb.views.listing import Listing
 
-        return Listing(self, faults=self.check(), warnings=self.unsafe_reads())
+        names = meanings(self)
+        return Listing(
+            self,
+            faults=self.check(),
+            warnings=self.unsafe_reads(),
+            notes=names,
+            footnote=footnote(self, None, names),
+        )
 
-    def graph(self) -> Graph:
-        """The control flow graph as a picture."""
+    def graph(self, dominators: bool = False) -> Graph:
+        """The control flow graph as a picture.
+
+        With `dominators` it says of each block which tests every packet that comes there
+        has passed.
+        """
         from bpfnb.views.cfg import Graph
+        from bpfnb.views.dominators import Dominators
 
-        return Graph(self)
+        return Dominators(self) if dominators else Graph(self)
+
+    def tree(self) -> FilterTree:
+        """The filter as a tree of And, Or and Not over its tests, and what that costs.
+
+        Raises BpfError where there is none that could be read.
+        """
+        from bpfnb.views.tree import FilterTree
+
+        return FilterTree.of(self)
 
     def native(self) -> NativeCode:
         """LLVM's text and this processor's code beside the listing; needs llvmlite."""
@@ -304,6 +351,36 @@ def compile_filter(
     )
 
 
+def optimizer(
+    expression: str,
+    packets: Any = None,
+    linktype: str | int = "EN10MB",
+    snaplen: int = 262144,
+    netmask: str | int | None = None,
+    library: str | None = None,
+) -> Optimizer:
+    """Compare what libpcap makes of an expression without and with its optimiser.
+
+    `before` and `after` are the programs; with packets, `measured` says how many
+    instructions ran on them, and whether the verdicts are the same.
+
+    >>> optimizer("ip or arp").headline()
+    '6 instructions became 5; longest way 5 → 4'
+    """
+    from bpfnb.packets import source
+    from bpfnb.views.optimizer import Measured, Optimizer
+
+    before, after = (
+        compile_filter(expression, linktype, snaplen, optimize, netmask, library)
+        for optimize in (False, True)
+    )
+    if packets is None:
+        return Optimizer(before, after, expression)
+    batch = source.packets(packets, linktype=after.linktype)
+    after.require_linktype(batch.linktype)
+    return Optimizer(before, after, expression, Measured.of(before, after, batch))
+
+
 def why(program: program.Program, packet: Any) -> Why:
     """Why a packet gets its verdict from a program.
 
@@ -326,6 +403,138 @@ def explain(program: program.Program) -> Explanation:
     'Ether.type'
     """
     return Program.of(program).explain()
+
+
+def equivalent(
+    p: program.Program,
+    q: program.Program,
+    max_len: int = 262144,
+    same: Same = "ret",
+    given: program.Program | str | None = None,
+    complete: bool = False,
+    rules: str = "linux",
+    seconds: float = 10,
+    like: Any = None,
+    short: bool = False,
+) -> Proof | Counterexample:
+    """Decide whether two programs mean the same on every packet of up to `max_len` bytes.
+
+    A Proof is true; a Counterexample is false and has the `packet`, both `rets` and
+    `traces`.  `same` is "ret", or "verdict" where only accepting matters.  `given`, a
+    program or an expression, says which packets matter; `complete` leaves out those on
+    which either program ends in a load past the end.  A counterexample is as near to the
+    packet `like` as can be, else a sensible one, or if `short` the shortest.  Raises UndecidedError when
+    `seconds` are over, UnavailableError without z3.
+
+    >>> bool(equivalent(compile_filter("ip or arp"), compile_filter("arp or ip")))
+    True
+    """
+    from bpfnb.analysis import equivalence
+    from bpfnb.views.proof import Counterexample, Proof
+
+    if isinstance(given, str):
+        given = compile_filter(given, p.linktype or q.linktype or "EN10MB")
+    question = equivalence.Question(p, q, same, given, complete, max_len, rules)
+    wished = b"" if like is None else Program.of(p).packet(like).data
+    answer = equivalence.equivalent(question, seconds, wished, short)
+    if isinstance(answer, equivalence.Proof):
+        return Proof.of(answer)
+    return Counterexample.of(answer)
+
+
+def synthesize(
+    program: program.Program,
+    accept: bool | None = None,
+    ret: int | None = None,
+    reaches: int | str | None = None,
+    like: Any = None,
+    layers: Any = None,
+    max_len: int = 262144,
+    rules: str = "linux",
+    seconds: float = 10,
+) -> MadePacket:
+    """Make a packet that a program accepts, or prove that there is none.
+
+    Instead it may be rejected (`accept=False`), get a `ret`, or come to a pc or label that
+    it `reaches`.  It is the shortest there is, or, with `like`, the nearest to a packet of
+    any kind, or, with `layers` ("IP/TCP", or scapy's), a whole one.  True where there is
+    one: `packet`, `data`, `trace`; its `sentence` says all.  Raises UndecidedError when
+    `seconds` are over, UnavailableError without z3.
+
+    >>> synthesize(compile_filter("arp")).data.hex()
+    '00005e00530200005e0053010806'
+    """
+    from bpfnb.analysis import synthesis
+    from bpfnb.views.made import MadePacket
+
+    made = synthesis.synthesize(
+        program, accept, ret, reaches, like, layers, max_len, rules, seconds
+    )
+    return MadePacket.of(made)
+
+
+def covering_packets(
+    program: program.Program, max_len: int = 262144, seconds: float = 10
+) -> CoveringPackets:
+    """Packets that together take every branch of a program: a test set by construction.
+
+    A sequence of packets, to run, to filter, to give to `-p`; shown as a table of what each
+    one takes.  `untaken` are branches that no packet of up to `max_len` bytes takes, proved;
+    `undecided` those for which `seconds` were too few.  UnavailableError without z3.
+
+    >>> [len(packet) for packet in covering_packets(compile_filter("arp"))]
+    [54, 42, 0]
+    """
+    from bpfnb.analysis import covering
+    from bpfnb.views.made import CoveringPackets
+
+    return CoveringPackets.of(covering.covering_packets(program, max_len, seconds))
+
+
+def lint(
+    program: program.Program,
+    rules: str = "linux",
+    max_len: int = 262144,
+    seconds: float = 10,
+) -> Lint:
+    """What is odd about a program: `remarks`, each proved, with its reason and a cure.
+
+    Tests that can only go one way, code that no packet comes to, loads that repeat, values
+    that nothing uses, a filter that rejects or accepts everything, and why, in field names.
+    What is not decided in `seconds` is left out, and the report says so; without z3 it has
+    what the graph alone shows.  Raises CheckError for a program that the rules refuse.
+
+    >>> lint(compile_filter("ip and ip6", optimize=False)).remarks[0].message
+    'rejects every packet: Ether.type cannot be both 0x0800 (IPv4) and 0x86dd (IPv6)'
+    """
+    from bpfnb.analysis.lint import lint as find
+    from bpfnb.views.lint import Lint
+
+    return Lint.of(find(program, program.linktype, rules, seconds, max_len))
+
+
+def diff(
+    p: program.Program,
+    q: program.Program,
+    max_len: int = 262144,
+    same: Same = "ret",
+    rules: str = "linux",
+    seconds: float = 10,
+) -> Difference:
+    """Two programs side by side: `rows`, where they part, and a packet that shows it.
+
+    `answer` is what `equivalent` gives, `differs` whether a packet tells them apart: None
+    where that is not decided in `seconds`, and `undecided` says so.
+
+    >>> [row.sign for row in diff(compile_filter("ip"), compile_filter("arp")).rows]
+    ['=', '≠', '=', '=']
+    """
+    from bpfnb.analysis.difference import difference
+    from bpfnb.analysis.equivalence import Question
+    from bpfnb.views.difference import Difference
+
+    question = Question(p, q, same, max_len=max_len, rules=rules)
+    return Difference.of(difference(question, seconds))
 
 
 def conformance() -> Conformance:

@@ -251,3 +251,22 @@ def test_an_unknown_dialect_names_the_known() -> None:
     with pytest.raises(BpfError, match="xt_bpf"):
         assemble("ret #0", "masm")
     assert set(READERS) == {"asm", "paper", "tcpdump", "c", "decimal", "xt_bpf", "ss"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("{0x28,0,0,12}, {6,0", 1, 16),
+        ("BPF_STMT(BPF_RET|BPF_K, 5), BPF_STMT(BPF_RET", 1, 29),
+        ("struct sock_filter c[] = {\n{ 0x28, 0, 0, 12,\n{ 6, 0, 0, 1 }};", 2, 1),
+    ],
+)
+def test_a_row_of_c_that_does_not_end_is_not_lost(text: str, line: int, column: int) -> None:
+    with pytest.raises(AssemblyError, match="this row does not end") as caught:
+        assemble(text)
+    assert (caught.value.line, caught.value.column) == (line, column)
+
+
+def test_a_pasted_sock_fprog_is_no_row() -> None:
+    text = "struct sock_filter c[] = {{ 6, 0, 0, 1 }};\nstruct sock_fprog p = { .len = 1, .filter = c };"
+    assert len(assemble(text)) == 1

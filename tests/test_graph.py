@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from bpfnb.cbpf.asm import assemble
-from bpfnb.cbpf.cfg import graph
+from bpfnb.cbpf.cfg import Cfg, graph
 from bpfnb.cbpf.program import Program
+from tests.strategies import legal_programs
 
 HOST_FOO = assemble(
     """
@@ -63,3 +67,65 @@ def test_a_jump_out_of_the_program_is_no_edge() -> None:
 def test_a_program_without_instructions_has_no_blocks() -> None:
     assert graph(Program(())).blocks == ()
     assert list(graph(Program(())).paths()) == []
+
+
+def without(cfg: Cfg, removed: int) -> set[int]:
+    """The blocks that some path from the entry reaches past a block: the definition."""
+    seen: set[int] = set()
+    work = [0] if removed else []
+    while work:
+        index = work.pop()
+        if index not in seen and index != removed:
+            seen.add(index)
+            work += [edge.target for edge in cfg.blocks[index].edges]
+    return seen
+
+
+def check_dominators(cfg: Cfg) -> None:
+    for block in range(len(cfg.blocks)):
+        if block not in cfg.reachable:
+            assert cfg.dominators[block] == frozenset()
+            assert cfg.immediate_dominators[block] is None
+            continue
+        expected = {d for d in cfg.reachable if d == block or block not in without(cfg, d)}
+        assert cfg.dominators[block] == expected
+        assert {d for d in cfg.reachable if cfg.dominates(d, block)} == expected
+        nearest = cfg.immediate_dominators[block]
+        if block:
+            assert nearest is not None
+            assert expected - {block} == cfg.dominators[nearest]
+
+
+@settings(deadline=None)
+@given(legal_programs())
+def test_dominators_are_what_no_path_goes_round(program: Program) -> None:
+    check_dominators(graph(program))
+
+
+jumps = st.tuples(st.just(0x15), st.integers(0, 6), st.integers(0, 6), st.just(0))
+back = st.integers(1, 8).map(lambda far: (0x05, 0, 0, 2**32 - far))
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(jumps, jumps, back), min_size=1, max_size=14))
+def test_dominators_of_graphs_that_go_back(rows: list[tuple[int, int, int, int]]) -> None:
+    check_dominators(graph(Program.from_insns([*rows, (6, 0, 0, 0), (6, 0, 0, 1)])))
+
+
+def test_the_only_way_in_is_an_edge_and_ways_back_do_not_count() -> None:
+    cfg = graph(HOST_FOO)
+    only = cfg.only_way(2)
+    assert only is not None
+    assert (only.source, only.kind) == (1, "false")
+    assert cfg.only_way(5) is None  # ARP and RARP meet there
+    loop = graph(Program.from_insns([(0x15, 0, 1, 0), (0x05, 0, 0, 2**32 - 2), (6, 0, 0, 0)]))
+    assert loop.only_way(0) is None
+    assert loop.only_way(1) == loop.blocks[0].edges[0]
+
+
+def test_dominators_of_the_longest_chain_are_found_at_once() -> None:
+    chain = [(0x15, 0, 0 if at == 4093 else 1, at) for at in range(4094)]
+    cfg = graph(Program.from_insns([*chain, (6, 0, 0, 0), (6, 0, 0, 1)]))
+    assert len(cfg.blocks) > 4000
+    assert cfg.immediate_dominators[1] == 0
+    assert len(cfg.immediate_dominators) == len(cfg.blocks)

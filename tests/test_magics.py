@@ -23,6 +23,7 @@ from bpfnb.errors import (
     ExpressionError,
     LinktypeError,
     PacketError,
+    RunError,
 )
 from bpfnb.jupyter import runs
 from bpfnb.jupyter.magics import register
@@ -128,8 +129,27 @@ def test_an_illegal_program_is_shown_with_its_fault_but_not_run(shell: Interacti
 
 
 def test_an_unchecked_program_ends_though_it_loops(shell: InteractiveShell) -> None:
-    with pytest.raises(BpfError, match="did not end within"):
-        run(shell, "%%bpf -p pkts --unchecked\nagain: ja again\n ret #0")
+    loop = "\nagain: ja again\n ret #0"
+    with pytest.raises(RunError, match="packet 1: the program did not end within"):
+        run(shell, f"%%bpf -p pkts --unchecked{loop}")
+    with pytest.raises(RunError, match="packet 1"):
+        run(shell, f"%%bpf -p pkts --unchecked --show verdicts,trace{loop}")
+
+
+@pytest.mark.parametrize("view", ["--step", "--trace=2", "--show log"])
+def test_the_first_steps_of_one_that_does_not_end_can_be_seen(
+    shell: InteractiveShell, view: str
+) -> None:
+    result = run(shell, f"%%bpf -p pkts --unchecked {view}\nagain: ja again\n ret #0")
+    shown = text(result)
+    assert shown.startswith("✗ there are no verdicts: packet 1: the program did not end within")
+    assert "✗ stopped after 100,000 steps: it loops, (000) → (000)" in shown
+    assert "… the first 1,000 steps" in shown
+    with pytest.raises(RunError, match="there are no verdicts"):
+        _ = result.rets
+    if view == "--step":
+        data, _ = result._repr_mimebundle_()
+        assert "application/vnd.jupyter.widget-view+json" in data
 
 
 def test_packets_give_verdicts_and_hit_counts(shell: InteractiveShell) -> None:

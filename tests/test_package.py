@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import bpfnb
+from bpfnb.course.normalise import with_solutions
 from bpfnb.course.notebooks import chapters
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,8 +73,9 @@ def test_the_wheel_carries_every_module_and_sample(wheel: Path) -> None:
 
 def test_the_wheel_carries_the_chapters_and_the_kernelspec(wheel: Path) -> None:
     names = names_in(wheel)
-    for chapter in chapters():
-        assert f"bpfnb/notebooks/{chapter.name}" in names
+    for path in with_solutions(chapters()):
+        name = path.relative_to(ROOT / "notebooks").as_posix()
+        assert f"bpfnb/notebooks/{name}" in names
     share = f"bpfnb-{PROJECT['version']}.data/data/share/jupyter/kernels/bpfnb"
     for name in ("kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"):
         assert f"{share}/{name}" in names
@@ -94,7 +96,7 @@ def test_the_metadata_say_licence_python_and_extras(wheel: Path) -> None:
     metadata = Parser().parsestr(archive.read(name).decode())
     assert metadata["License-Expression"] == "BSD-3-Clause"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert metadata.get_all("Provides-Extra") == ["course", "native", "test"]
+    assert metadata.get_all("Provides-Extra") == ["course", "native", "prove", "test"]
     assert len(metadata.get_all("Project-URL") or []) == 1
 
 

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import trace
+from bpfnb.pcap import compile_filter
+from bpfnb.views.alignment import Piece, tighten
 from bpfnb.views.cfg import Graph
 from bpfnb.views.crossings import crossings, untangle
+from bpfnb.views.dominators import Dominators
 from bpfnb.views.hits import Hits
 from bpfnb.views.layout import GAPS, Layout, Link, layout
 
@@ -258,3 +261,92 @@ def test_a_long_edge_is_straight_between_its_ends() -> None:
     inner = {t.start[0] for t in tracks[1:]}
     assert len(tracks) == 6
     assert len(inner) == 1
+
+
+def test_a_chain_of_tests_stands_straight() -> None:
+    ways = [(at, to, kind) for at in range(60) for to, kind in ((61, "true"), (at + 1, "false"))]
+    found = layout([(100.0, 30.0)] * 62, [Link(*way) for way in ways])
+    lefts = {x for x, _ in found.corners[1:56]}  # the last are at their end
+    assert len(lefts) == 1  # and not further to the side with each test
+    assert found.width < 400
+
+
+def test_a_hundred_instructions_fit_in_a_cell_and_no_edge_runs_through_a_box() -> None:
+    hosts = " or ".join(f"(tcp port {port} and host 192.0.2.{port})" for port in range(1, 12))
+    unoptimized = "(tcp port 80 or 443) and (net 10.0.0.0/8 or host 192.0.2.1)"
+    for program in (compile_filter(hosts), compile_filter(unoptimized, optimize=False)):
+        assert len(program) > 90
+        graph = Graph(program)
+        sizes = [
+            (graph.room(block, made), made.height)
+            for block in graph.cfg.blocks
+            for made in [graph.box(block)]
+        ]
+        placed = layout(sizes, [Link(e.source, e.target, e.kind) for e in graph.cfg.edges])
+        assert placed.width < 1000
+        untouched(placed, sizes)
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs())
+def test_no_edge_runs_through_a_box(
+    graph: tuple[list[tuple[float, float]], list[Link]],
+) -> None:
+    sizes, links = graph
+    untouched(layout(sizes, links), sizes)
+
+
+def untouched(placed: Layout, sizes: list[tuple[float, float]]) -> None:
+    """Straight pieces pass boxes by; curves run where no box stands."""
+    boxes = [(x, y, x + w, y + h) for (x, y), (w, h) in zip(placed.corners, sizes, strict=True)]
+    for track in placed.tracks:
+        for left, top, right, bottom in boxes:
+            x, (low, high) = track.start[0], (track.start[1], track.knee[1])
+            assert not (left < x < right and low < bottom - 0.1 and high > top + 0.1)
+            assert not (track.knee[1] < bottom - 0.1 and track.end[1] > top + 0.1)
+
+
+def test_a_hidden_run_is_pulled_to_what_joins_it_and_no_further_than_its_neighbours() -> None:
+    rows = [[0], [1, 2], [3, 4], [5]]  # 2 and 4 are hidden: the long edge from 0 to 5
+    pieces = [Piece(0, 1), Piece(0, 2), Piece(1, 3), Piece(2, 4), Piece(3, 5), Piece(4, 5)]
+    names = {0: 0, 1: 1, 2: 4, 3: 2, 4: 5, 5: 3}  # real ones first
+    rows = [[names[node] for node in row] for row in rows]
+    pieces = [Piece(names[p.upper], names[p.lower]) for p in pieces]
+    x = tighten([0, 0, 0, 0, 300, 300], rows, pieces, [40, 40, 40, 40, 2, 2], 4, (40, 22))
+    assert x == [0, 0, 0, 0, 43, 43]
+
+
+def test_dominators_name_the_last_test_and_all_of_them() -> None:
+    host = compile_filter("host 192.0.2.1")
+    view = Dominators(host)
+    assert [str(each) for each in view.passed(6)] == [
+        "(001) false",
+        "(006) either way",
+        "(009) false",
+    ]
+    assert view.passed(0) == ()
+    said = words(view.svg)
+    assert "every packet" in said
+    assert "after (003) false" in said
+    assert said.count("after (001) either way") == 2  # both rets
+    text = view.text()
+    assert "block 5 (after (006) either way)" in text
+    assert "  block 6: (001) false; (006) either way; (009) false" in text
+    assert text.endswith(
+        "the tree of dominators:\n  block 0\n    block 1\n      block 2\n    block 3\n"
+        "      block 4\n      block 5\n        block 6\n    block 7\n    block 8"
+    )
+
+
+def test_thick_is_the_only_way_into_a_block() -> None:
+    view = Dominators(compile_filter("host 192.0.2.1"))
+    thick = [e for e in ET.fromstring(view.svg).iter() if e.get("stroke-width") == "2.6"]
+    assert len(thick) == 5  # into 1, 2, 3, 4 and 6
+
+
+def test_dominators_leave_out_what_nothing_reaches() -> None:
+    island = Program.from_insns([(0x05, 0, 0, 1), (0x04, 0, 0, 1), (6, 0, 0, 0)])
+    view = Dominators(island)
+    assert "block 1 (unreachable)" in view.text()
+    assert "block 1:" not in view.text()
+    assert view.passed(2) == ()  # a ja is no test

@@ -22,7 +22,10 @@ __all__ = ["read_c"]
 C_COMMENT = re.compile(r"/\*|//[^\n]*")
 C_ROW = re.compile(
     r"(?P<macro>BPF_STMT|BPF_JUMP)\s*\((?P<body>(?:[^()]|\([^()]*\))*)\)"
-    r"|\{(?P<row>[^{}()]*(?:\([^(){}]*\)[^{}()]*)*)\}"
+    r"|\{(?!\s*\.(?:len|filter)\b)(?P<row>[^{}()]*(?:\([^(){}]*\)[^{}()]*)*)\}"
+)
+C_ROW_BEGUN = re.compile(
+    r"(?:BPF_STMT|BPF_JUMP)\s*\(|\{(?=\s*(?:[\d(-]|BPF_(?!STMT|JUMP)|\.code\b))"
 )
 C_NAMES: dict[str, int] = {
     **{
@@ -99,7 +102,17 @@ def read_c(source: Source) -> Program:
             insns.append(c_row(source, match["macro"], parts))
         except Blamed:
             insns.append(Insn(0, 0, 0, 0))
+    refuse_begun(source, C_ROW.sub(lambda row: " " * len(row[0]), clean))
     return finished(source, insns, [], "C array")
+
+
+def refuse_begun(source: Source, rest: str) -> None:
+    """Blame each row that begins in what is left of a text, and does not end."""
+    for match in C_ROW_BEGUN.finditer(rest):
+        closing = ")" if match[0].endswith("(") else "}"
+        source.blame(
+            match.start(), len(match[0]), "this row does not end", "", f"close it with {closing}"
+        )
 
 
 Part = tuple[str, int]  # a piece of text and its offset

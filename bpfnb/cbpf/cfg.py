@@ -4,15 +4,15 @@ A basic block is a run of instructions entered only at its first and left only
 after its last.  Jumps out of the program are left out as edges: the checker
 says what is wrong with them.
 
-Source: McCanne & Jacobson 1993, section 3.2.1, for the graph; dominators by
-the plain fixed-point definition.
+Source: McCanne & Jacobson 1993, section 3.2.1, for the graph; K. Cooper, T. Harvey,
+K. Kennedy, *A Simple, Fast Dominance Algorithm*, 2001, for dominators.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Literal
 
@@ -105,26 +105,76 @@ class Cfg:
         return frozenset(seen)
 
     @cached_property
+    def immediate_dominators(self) -> tuple[int | None, ...]:
+        """For each block the last other one that every path to it passes.
+
+        None for the entry and for an unreachable block.
+        """
+        parent = {0: 0} if self.blocks else {}
+        changed = True
+        while changed:
+            changed = False
+            for index in list(self.order)[1:]:
+                known = [source for source in self.predecessors[index] if source in parent]
+                mine = reduce(lambda one, two: meeting(one, two, parent, self.order), known)
+                changed |= parent.get(index) != mine
+                parent[index] = mine
+        return tuple(parent.get(i) if i else None for i in range(len(self.blocks)))
+
+    @cached_property
     def dominators(self) -> tuple[frozenset[int], ...]:
         """For each block the blocks that every path to it passes, itself included.
 
         Empty for an unreachable block.
         """
-        everything = frozenset(self.reachable)
-        found = [
-            everything if i in self.reachable else frozenset() for i in range(len(self.blocks))
+        return tuple(
+            frozenset(self.chain(block.index)) if block.index in self.reachable else frozenset()
+            for block in self.blocks
+        )
+
+    def chain(self, index: int) -> tuple[int, ...]:
+        """The blocks that every path to one passes: from the entry to the block itself."""
+        found = [index]
+        while (above := self.immediate_dominators[found[-1]]) is not None:
+            found.append(above)
+        return tuple(reversed(found))
+
+    def only_way(self, index: int) -> Edge | None:
+        """The one edge over which every path first enters a block; None where there are more."""
+        ways = [
+            edge
+            for source in dict.fromkeys(self.predecessors[index])
+            if source in self.reachable and not self.dominates(index, source)
+            for edge in self.blocks[source].edges
+            if edge.target == index
         ]
-        sources = self.predecessors
-        changed = True
-        while changed:
-            changed = False
-            for index in sorted(self.reachable):
-                ways = [found[s] for s in sources[index] if s in self.reachable]
-                through = frozenset.intersection(*ways) if ways and index else frozenset()
-                mine = through | {index}
-                changed |= mine != found[index]
-                found[index] = mine
-        return tuple(found)
+        return ways[0] if len(ways) == 1 else None
+
+    def dominates(self, index: int, other: int) -> bool:
+        """Whether every path to the other block, a reachable one, passes this one."""
+        above: int | None = other
+        while above is not None and self.order[above] > self.order[index]:
+            above = self.immediate_dominators[above]
+        return above == index
+
+    @cached_property
+    def order(self) -> dict[int, int]:
+        """The reachable blocks, each with its place: all that lead to it stand before it.
+
+        Ways back are not counted: that is a walk's postorder, reversed.
+        """
+        ended: list[int] = []
+        seen: set[int] = set()
+        work = [(0, False)] if self.blocks else []
+        while work:
+            index, done = work.pop()
+            if done:
+                ended.append(index)
+            elif index not in seen:
+                seen.add(index)
+                work.append((index, True))
+                work += [(edge.target, False) for edge in reversed(self.blocks[index].edges)]
+        return {index: place for place, index in enumerate(reversed(ended))}
 
     @cached_property
     def predecessors(self) -> tuple[tuple[int, ...], ...]:
@@ -149,6 +199,15 @@ class Cfg:
             else:
                 given += 1
                 yield path
+
+
+def meeting(one: int, two: int, parent: Mapping[int, int], order: Mapping[int, int]) -> int:
+    """The last block that dominates both, as far as the parents are known."""
+    while one != two:
+        if order[one] < order[two]:
+            one, two = two, one
+        one = parent[one]
+    return one
 
 
 def graph(program: Program) -> Cfg:

@@ -1,12 +1,13 @@
 """One command that runs every chapter, writes it the one right way, and links them.
 
-    python -m bpfnb.course.normalise [--check] [--no-run] [CHAPTER …]
+    python -m bpfnb.course.normalise [--check] [--no-run] [NOTEBOOK …]
 
 A normal chapter has code cells numbered 1…n (strict nbval skips a cell without
 a number), no widget views and no widget state (a trusted notebook opened
 without its kernel would show "model not found" in place of the static form),
-no timing metadata, tags as the only cell metadata, and navigation as its last
-cell.  `--check` writes nothing and fails where it would change something.
+no timing metadata, tags as the only cell metadata, the exercises of its sheet behind
+the cell `try-it`, and navigation as its last cell.  Solutions are notebooks made of the
+sheets alone.  `--check` writes nothing and fails where it would change something.
 
 Left out: whether outputs are right; nbval and the reader see to that.
 Needs nbformat and nbclient, which the extra `test` brings.
@@ -17,15 +18,27 @@ from __future__ import annotations
 import argparse
 import copy
 import difflib
+import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from bpfnb.course import exercises, try_it
 from bpfnb.course.notebooks import chapters, write_whole
 
-__all__ = ["KERNELSPEC", "execute", "main", "navigation", "normal_text", "normalise", "title"]
+__all__ = [
+    "KERNELSPEC",
+    "execute",
+    "main",
+    "navigation",
+    "normal_text",
+    "normalise",
+    "title",
+    "with_solutions",
+]
 
 KERNELSPEC = {"display_name": "BPF (Python)", "language": "python", "name": "bpfnb"}
 LANGUAGE = {
@@ -147,23 +160,23 @@ def normal_outputs(outputs: list[dict[str, Any]], number: int) -> list[dict[str,
     return normal
 
 
-def execute(path: Path) -> Notebook:
+def execute(notebook: Notebook, folder: Path) -> Notebook:
     """Run a chapter on the kernel `bpfnb`, in its own folder, and return it with outputs.
 
-    Raises nbclient's CellExecutionError where a cell fails that is not
-    tagged `raises-exception`.
+    The progress of whoever runs it is left alone.  Raises nbclient's CellExecutionError
+    where a cell fails that is not tagged `raises-exception`.
     """
     import nbformat
     from nbclient import NotebookClient
 
-    notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook,
+        nbformat.from_dict(notebook),
         kernel_name=KERNELSPEC["name"],
         timeout=TIMEOUT,
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(folder)}},
     )
-    ran: Notebook = client.execute()
+    with tempfile.TemporaryDirectory(prefix="bpfnb-") as data:
+        ran: Notebook = client.execute(env={**os.environ, "BPFNB_DATA_DIR": data})
     return ran
 
 
@@ -180,27 +193,69 @@ def keep_unstable(fresh: Notebook, stored: Notebook) -> None:
 
 
 def normal_text(path: Path, titles: dict[str, str], *, run: bool, check: bool) -> str:
-    """Return the text that the chapter's file should have.
+    """Return the text that the notebook's file should have.
 
     `run` executes it first; `check` keeps stored outputs that differ by nature.
     """
     import nbformat
 
-    stored = nbformat.read(path, as_version=4)
-    notebook = execute(path) if run else stored
+    stored = read(path)
+    if path.parent.name == try_it.FOLDER:
+        notebook, last = solved(path, stored)
+    else:
+        notebook, last = exercised(path, stored), navigation(titles, path.name)
+    if run:
+        notebook = execute(notebook, path.parent if path.exists() else path.parent.parent)
     if run and check:
         keep_unstable(notebook, stored)
-    normal = normalise(notebook, navigation(titles, path.name))
-    node = nbformat.from_dict(normal)
+    node = nbformat.from_dict(normalise(notebook, last))
     nbformat.validate(node)
     return str(nbformat.writes(node)) + "\n"
+
+
+def read(path: Path) -> Notebook:
+    """Return a notebook; one without cells where there is no file yet."""
+    import nbformat
+
+    if not path.exists():
+        return {"cells": []}
+    notebook: Notebook = nbformat.read(path, as_version=4)
+    return notebook
+
+
+def exercised(path: Path, stored: Notebook) -> Notebook:
+    """Return a chapter with its exercises, if it has any."""
+    asked = exercises.chapters().get(path.name[:2])
+    return try_it.with_exercises(stored, asked, path.name) if asked else stored
+
+
+def solved(path: Path, stored: Notebook) -> tuple[Notebook, Cell]:
+    """Return the solutions of a chapter, and their way back to it."""
+    chapter = read(path.parent.parent / path.name)
+    asked, name = exercises.chapters()[path.name[:2]], title(chapter)
+    setup = "%load_ext bpfnb"
+    if any(each.reference_line for each in asked):  # they may need what the chapter imports
+        setup = next(source(cell) for cell in chapter["cells"] if cell["cell_type"] == "code")
+    old = {cell.get("id"): cell for cell in stored["cells"]}
+    back = f"---\n\nBack to [{name}](../{path.name})"
+    last = {"cell_type": "markdown", "id": NAVIGATION, "metadata": {}, "source": back}
+    return try_it.solutions(asked, path.name, name, setup, old), last
+
+
+def with_solutions(paths: Sequence[Path]) -> list[Path]:
+    """Return chapters, and behind them the solutions that there are or should be."""
+    known = exercises.chapters()
+    return [
+        *paths,
+        *(path.parent / try_it.FOLDER / path.name for path in paths if path.name[:2] in known),
+    ]
 
 
 def differences(path: Path, text: str) -> list[str]:
     """Return what would change in the file, as at most twenty lines of a diff."""
     lines = list(
         difflib.unified_diff(
-            path.read_text(encoding="utf-8").splitlines(),
+            path.read_text(encoding="utf-8").splitlines() if path.exists() else [],
             text.splitlines(),
             f"{path} as it is",
             f"{path} as it should be",
@@ -220,7 +275,7 @@ def chapter_titles(folder: Path) -> dict[str, str]:
 
 
 def job(path: Path, titles: dict[str, str], run: bool, check: bool) -> list[str]:
-    """Do one chapter; return what changed or would change."""
+    """Do one notebook; return what changed or would change."""
     text = normal_text(path, titles, run=run, check=check)
     changes = differences(path, text)
     if changes and not check:
@@ -231,11 +286,13 @@ def job(path: Path, titles: dict[str, str], run: bool, check: bool) -> list[str]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 where `--check` finds a difference or a cell fails."""
     parser = argparse.ArgumentParser(prog="python -m bpfnb.course.normalise")
-    parser.add_argument("chapter", nargs="*", type=Path, help="files (default: all chapters)")
+    parser.add_argument(
+        "notebook", nargs="*", type=Path, help="files (default: all chapters and solutions)"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a change")
     parser.add_argument("--no-run", action="store_true", help="leave outputs as they are stored")
     options = parser.parse_args(arguments)
-    paths = [path.resolve() for path in options.chapter] or chapters()
+    paths = [path.resolve() for path in options.notebook] or with_solutions(chapters())
     folders = {path.parent for path in paths}
     titles = {folder: chapter_titles(folder) for folder in folders}
     changed = 0
@@ -247,11 +304,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path, task in zip(paths, tasks, strict=True):
             changes = task.result()
             changed += bool(changes)
-            print(f"{path.name}: {'differs' if changes else 'as it should be'}")
+            name = path.relative_to(path.parent.parent)
+            print(f"{name}: {'differs' if changes else 'as it should be'}")
             if options.check:
                 print("\n".join(changes), end="\n" if changes else "")
     if options.check and changed:
-        print(f"{changed} of {len(paths)} chapters differ; run python -m bpfnb.course.normalise")
+        print(f"{changed} of {len(paths)} notebooks differ; run python -m bpfnb.course.normalise")
     return 1 if options.check and changed else 0
 
 

@@ -3,7 +3,8 @@
 A matcher for IPython's completer.  On the line it knows flags, views,
 backends, link types and, behind -p, the user's variables and the sample
 captures; in a body mnemonics, this cell's labels, extensions and well-known
-constants.  Left out: file names, which IPython's own matcher gives beside these.
+constants; behind %bpf_hint and --exercise the course's exercises.  Left out: file
+names, which IPython's own matcher gives beside these.
 
 Source: IPython's completer, matcher API v2.  Its `cursor_position` is a column,
 though `full_text` is the whole cell.
@@ -33,6 +34,7 @@ __all__ = ["complete", "register"]
 
 IDENTIFIER = "bpfnb.bpf"
 LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*)?%%?bpf(?:\s+(?P<rest>.*))?$", re.S)
+LESSON = re.compile(r"\s*%(?P<magic>bpf_hint|bpf_progress)\s+(?P<word>\S*)$")
 PACKETS = re.compile(r"(?:^|\s)(?:-p|--packets[ =])\s*")
 LABEL = re.compile(r"^\s*([A-Za-z_]\w*)\s*:", re.M)
 STATEMENT = re.compile(r"\s*(?:[A-Za-z_]\w*\s*:)?\s*(?P<mnemonic>[A-Za-z]+)\s+(?P<operand>.*)$")
@@ -78,6 +80,9 @@ def complete(
     """
     lines = text.split("\n")
     before = lines[line][:column]
+    if lesson := LESSON.match(before):
+        words, kind = LESSONS[lesson["magic"]]
+        return lesson["word"], [(beginning(lesson["word"], words()), kind)], True
     start = LINE.match(before)
     if start and (line == 0 or not text.lstrip().startswith("%%")):
         return on_line(start["rest"], completer)
@@ -198,13 +203,27 @@ def linktypes() -> Iterable[str]:
     return [row.name for row in LINKTYPES]
 
 
+def exercises() -> Iterable[str]:
+    """The course's exercises, by their ids."""
+    from bpfnb.course.exercises import known
+
+    return known()
+
+
 VALUES: dict[str, tuple[Callable[[], Iterable[str]], str]] = {
     "--on": (backends, "backend"),
     "--show": (lambda: VIEWS, "view"),
     "--rules": (lambda: RULES, "rule set"),
     "--dialect": (lambda: READERS, "dialect"),
+    "--exercise": (exercises, "exercise"),
     "--libpcap": (lambda: ("carried", "system"), "library"),
     "-y": (linktypes, "link type"),
     "-i": (lambda: ("any",), "interface"),
     "-r": (lambda: sample_paths(""), "path"),
+}
+
+# What stands behind the magics of the course.
+LESSONS: dict[str, tuple[Callable[[], Iterable[str]], str]] = {
+    "bpf_hint": (exercises, "exercise"),
+    "bpf_progress": (lambda: ("--forget",), "option"),
 }

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, cast
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import magic_arguments
 
-from bpfnb.jupyter import completer
+from bpfnb.errors import showable
+from bpfnb.jupyter import completer, lessons
 from bpfnb.jupyter.grammar import parse
 from bpfnb.jupyter.options import Options, declare
 
@@ -37,6 +38,8 @@ __all__ = ["register"]
 
 ETHERNET = "EN10MB"  # the link type of an expression when nothing says another
 COOKED = "LINUX_SLL2"  # what `-i any` captures
+
+STEPS = {"step", "trace", "log"}  # views of a run that need no verdict
 
 HELP = """Compile a filter expression, or assemble a program; check it, run it, draw it.
 
@@ -59,6 +62,7 @@ Examples
     %bpf -p wire.pcap --step arp           step through it, forwards and back
     %bpf -p wire.pcap --why=2 arp          why the second packet got its verdict
     %bpf --show explain icmp               the program in words
+    %bpf -p pkts --show plots icmp         verdicts and instructions counted, as bar charts
     %bpf -p pkts --on interp,linux icmp    in the running kernel as well
     %bpf tcpdump -nn -r wire.pcap port 80  a pasted command line
 
@@ -71,8 +75,8 @@ Examples
 Options come first and are not abbreviated; all that is left is the
 expression, to the letter.  With packets the answer is a table of verdicts and
 the listing with hit counts.  The object returned has .program, .rets,
-.accepted, .traces, .verdicts, .listing, .graph, .native, .pygen,
-.bytes(2), .trace(2) and .save("x.svg").
+.accepted, .traces, .verdicts, .listing, .graph, .native, .pygen, .answered,
+.plots, .bytes(2), .trace(2) and .save("x.svg").
 """
 
 
@@ -80,6 +84,7 @@ def register(shell: InteractiveShell) -> None:
     """Add %bpf, %%bpf and their completion to a shell; again is the same as once."""
     register_function: Any = shell.register_magic_function  # its annotations miss a self
     register_function(magic_of(shell), "line_cell", "bpf")
+    lessons.register(shell)
     completer.register(shell)
 
 
@@ -89,7 +94,10 @@ def magic_of(shell: InteractiveShell) -> Callable[..., Any]:
     def bpf(line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         __tracebackhide__ = True  # an exception in the user's own Python shows the user's frames
         namespace = {**shell.user_ns, **(local_ns or {})}
-        options, expression = parse(line)
+        try:
+            options, expression = parse(line)
+        except UsageError as error:  # it quotes the line, which may be pasted from anywhere
+            raise UsageError(showable(str(error))) from None
         if options.version:
             return versions(options)
         result = answer(options, Source(expression, cell, namespace))
@@ -115,13 +123,15 @@ class Source:
 
 
 def answer(options: Options, source: Source) -> Result:
-    """The passes in their order: packets, program, check; and with packets run and time."""
+    """The passes in their order: packets, program, check; exercise; with packets run and time."""
     __tracebackhide__ = True
     from bpfnb.cbpf import checker
     from bpfnb.jupyter.result import Result
 
+    options = for_exercise(options)
     batch = take_packets(options, source.namespace)
     program, from_body = make_program(options, source, batch)
+    compares = "optimizer" in options.show and not from_body
     result = Result(
         program,
         checker.check(program, options.rules),
@@ -135,14 +145,47 @@ def answer(options: Options, source: Source) -> Result:
         },
         rules=options.rules,
         assembled=from_body,
+        both=both(options, program, batch) if compares else None,
         notes=notes(options, source),
     )
+    if options.exercise:
+        result, batch = with_exercise(options, result, batch)
     return result if batch is None else with_run(options, result, batch)
+
+
+def for_exercise(options: Options) -> Options:
+    """The options with the exercise's link type, if none is given."""
+    if not options.exercise:
+        return options
+    from bpfnb.course.exercises import find
+
+    return replace(options, linktype=options.linktype or find(options.exercise).linktype)
+
+
+def with_exercise(
+    options: Options, result: Result, batch: PacketBatch | None
+) -> tuple[Result, PacketBatch | None]:
+    """The result with its answer; the packet that shows it stands for those of -p."""
+    from bpfnb.course.exercises import find
+    from bpfnb.packets.packet import PacketBatch
+
+    exercise = find(options.exercise)
+    answered, packet = lessons.examine(
+        exercise, result.program, () if batch is None else batch, result.assembled
+    )
+    result = replace(result, answered=answered)
+    if packet is not None:
+        numbers = dict.fromkeys(result.numbers, 1)  # there is one packet now
+        show = options.show or ("step",)
+        return replace(result, show=show, numbers=numbers), PacketBatch.of([packet])
+    if result.faults:
+        return replace(result, show=("listing",)), None
+    return replace(result, show=options.show or (() if batch is None else ("verdicts",))), batch
 
 
 def with_run(options: Options, result: Result, batch: PacketBatch) -> Result:
     """The result with its program run on a batch, if it may."""
-    from bpfnb.errors import CheckError
+    from bpfnb.errors import CheckError, RunError
     from bpfnb.face import UNCHECKED_BUDGET
     from bpfnb.jupyter.runs import run_all
     from bpfnb.jupyter.timing import measure
@@ -154,15 +197,25 @@ def with_run(options: Options, result: Result, batch: PacketBatch) -> Result:
         require_linktype(program, batch)
     ends = options.rules == "linux" and not options.unchecked  # the check has shown that it does
     budget = None if ends else UNCHECKED_BUDGET
-    run = run_all(program, batch, options.on or ("interp",), budget)
+    result = replace(result, packets=batch, budget=budget)
+    try:
+        run = run_all(program, batch, options.on or ("interp",), budget)
+    except RunError as error:
+        if not STEPS & {*options.show} or {"verdicts", "plots"} & {*options.show}:
+            raise
+        return replace(require_packets(options, result), stopped=error.message)
     said = [missing(name, why) for name, why in run.missing.items()]
     if not run.compared:
         said.append("rand is another number each time: rets are not compared")
     timings = measure(program, batch, run.backends, budget) if options.time and len(batch) else None
     notes = (*result.notes, *said)
-    result = replace(result, packets=batch, run=run, budget=budget, timings=timings, notes=notes)
+    return require_packets(options, replace(result, run=run, timings=timings, notes=notes))
+
+
+def require_packets(options: Options, result: Result) -> Result:
+    """The result; a packet that is not there fails the cell, not its display."""
     for name in set(result.numbers) & set(options.show):
-        result.traced(result.numbers[name])  # what is not there fails the cell, not its display
+        result.traced(result.numbers[name])
     return result
 
 
@@ -200,15 +253,15 @@ def make_program(
 ) -> tuple[Program, bool]:
     """The program, and whether it was assembled and not compiled."""
     __tracebackhide__ = True
-    from bpfnb.jupyter.values import looks_assembled, read_text
+    from bpfnb.jupyter.values import fill, looks_assembled, read_text
 
     refuse_twice(options, source)
     text = read_text(options.file) if options.file else ""
+    if text and (source.cell is not None or looks_assembled(text)):
+        return assembled(options, text), True  # a file's {{…}} is not run: anyone may have sent it
     if source.cell is not None:
         # The empty line stands for the magic's own, so that line numbers are the cell's.
-        return assembled(options, text or f"\n{source.cell}", source.namespace), True
-    if looks_assembled(text):
-        return assembled(options, text, source.namespace), True
+        return assembled(options, fill(f"\n{source.cell}", source.namespace)), True
     return compiled(options, source.expression or without_comments(text), batch), False
 
 
@@ -243,13 +296,17 @@ def compiled(options: Options, expression: str, batch: PacketBatch | None) -> Pr
     )
 
 
-def assembled(options: Options, text: str, namespace: dict[str, Any]) -> Program:
-    """Put the values of {{…}} in and assemble."""
-    __tracebackhide__ = True
-    from bpfnb.face import assemble
-    from bpfnb.jupyter.values import fill
+def both(options: Options, program: Program, batch: PacketBatch | None) -> tuple[Program, Program]:
+    """A compiled expression's program without and with the optimiser."""
+    other = compiled(replace(options, optimize=not options.optimize), program.origin, batch)
+    return (other, program) if options.optimize else (program, other)
 
-    return assemble(fill(text, namespace), options.dialect or None, options.linktype or None)
+
+def assembled(options: Options, text: str) -> Program:
+    """Assemble in the dialect and for the link type asked for."""
+    from bpfnb.face import assemble
+
+    return assemble(text, options.dialect or None, options.linktype or None)
 
 
 def without_comments(text: str) -> str:

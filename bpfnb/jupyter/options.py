@@ -36,14 +36,19 @@ VIEWS = (
     "listing",
     "verdicts",
     "cfg",
+    "dominators",
+    "tree",
+    "optimizer",
     "bytes",
     "trace",
     "log",
     "step",
     "why",
     "explain",
+    "lint",
     "native",
     "pygen",
+    "plots",
     *DIALECTS,
 )
 MAXIMUM_SNAPLEN = 262144  # tcpdump's; -s 0 means this
@@ -101,8 +106,11 @@ OPTIONS: tuple[Option, ...] = (
         "show",
         "--show",
         "VIEWS",
-        f"what to show instead: any of {', '.join(VIEWS)}, with commas between; native is LLVM's "
-        "and this processor's code beside the listing, pygen the program as Python",
+        f"what to show instead: any of {', '.join(VIEWS)}, with commas between; dominators is "
+        "the graph with the tests that all packets of a block have passed, tree the filter as AND, "
+        "OR and NOT, optimizer an expression's program without and with it, native LLVM's "
+        "and this processor's code beside the listing, pygen the program as Python, plots the "
+        "verdicts and the instructions executed a packet, counted, and with --time the times",
     ),
     flag("cfg", "--cfg", "short for --show cfg: the control flow graph"),
     Option(
@@ -183,6 +191,13 @@ OPTIONS: tuple[Option, ...] = (
         "NAME",
         f"read the body as one of {', '.join(READERS)} (found out when left out)",
     ),
+    word(
+        "exercise",
+        "--exercise",
+        "ID",
+        "hold the program against an exercise of the course, like 07.2: right, or a packet that "
+        "it gets wrong; %%bpf_hint 07.2 gives a hint, %%bpf_progress says how far you are",
+    ),
     word("file", "-F", "FILE", "take the expression or the body from a file"),
     word("out", "-o --out", "NAME", "the result into the variable NAME"),
     word("program", "--program", "NAME", "the program into the variable NAME"),
@@ -229,6 +244,7 @@ class Options:
     rules: str = "linux"
     unchecked: bool = False
     dialect: str = ""
+    exercise: str = ""
     file: str = ""
     out: str = ""
     program: str = ""

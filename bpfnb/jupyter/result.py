@@ -13,19 +13,24 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bpfnb.errors import BpfError, Fault
+from bpfnb.errors import BpfError, Fault, RunError
 from bpfnb.face import Program
 from bpfnb.jupyter.runs import Run, Traces
 from bpfnb.jupyter.timing import Timings
 from bpfnb.views import style
 from bpfnb.views.cfg import Graph
 from bpfnb.views.code import PythonCode
+from bpfnb.views.dominators import Dominators
+from bpfnb.views.exercise import Answered
 from bpfnb.views.listing import Listing
 from bpfnb.views.native import NativeCode
+from bpfnb.views.optimizer import Measured, Optimizer
 from bpfnb.views.packet import PacketBytes
 from bpfnb.views.page import Page
+from bpfnb.views.plots import InstructionCounts, VerdictCounts
 from bpfnb.views.stepper import MOST, Stepper
 from bpfnb.views.trace import TraceLog, TraceTable
+from bpfnb.views.tree import FilterTree
 from bpfnb.views.verdicts import Verdicts
 from bpfnb.views.view import Picture, View
 from bpfnb.views.why import Explanation, Why
@@ -70,7 +75,9 @@ class Result(Picture):
 
     `show` names the views of its text and HTML; `numbers` has the
     packet, from 1, that a view is about; `notes` stand at the end.  Without packets
-    what needs a run raises BpfError.
+    what needs a run raises BpfError, and so it does where the program, unchecked, was
+    `stopped` on a packet, which says why: only steps are to be seen then.  `both` has the
+    expression's program without and with the optimiser, where they are to be compared.
     """
 
     program: Program
@@ -83,6 +90,9 @@ class Result(Picture):
     rules: str = "linux"
     assembled: bool = False
     budget: int | None = None
+    stopped: str = ""
+    answered: Answered | None = None
+    both: tuple[Program, Program] | None = None
     notes: tuple[str, ...] = field(default=())
 
     def __repr__(self) -> str:
@@ -92,6 +102,8 @@ class Result(Picture):
     @property
     def ran(self) -> Run:
         """The run, or a sentence that there was none."""
+        if self.run is None and self.stopped:
+            raise RunError(f"there are no verdicts: {self.stopped}")
         if self.run is None:
             raise BpfError("this program was not run: there were no packets", "give some with -p")
         return self.run
@@ -164,7 +176,7 @@ class Result(Picture):
     ) -> Any:
         """The page; with the stepper in it, the live one between what stands above and below."""
         static = super()._repr_mimebundle_(include, exclude)
-        if "step" not in self.show or self.run is None:
+        if "step" not in self.show or self.packets is None:
             return static
         data, metadata = self.live_stepper.live()
         return {**data, **static}, metadata
@@ -192,6 +204,17 @@ class Result(Picture):
         linktype = self.packets.linktype if self.packets is not None else None
         return Explanation.of(explain(self.program, linktype))
 
+    @cached_property
+    def lint(self) -> View:
+        """What is odd about the program; a sentence where it fails its check."""
+        from bpfnb.analysis.lint import lint
+        from bpfnb.views.lint import Lint
+
+        if self.faults:
+            return Words(f"✗ no lint of a program that {self.rules} refuses: mend the faults first")
+        linktype = self.packets.linktype if self.packets is not None else None
+        return Lint.of(lint(self.program, linktype, self.rules))
+
     def traced(self, number: int) -> tuple[Any, str]:
         """A packet's trace and its title."""
         batch = self.batch
@@ -212,8 +235,12 @@ class Result(Picture):
 
     @cached_property
     def listing(self) -> Listing:
-        """The listing, with hit counts where it ran and what the check says."""
+        """The listing, with hit counts where it ran, fields' names, and what the check says."""
+        from bpfnb.analysis.meanings import footnote, meanings
+
         run = self.run
+        linktype = self.packets.linktype if self.packets is not None else None
+        names = meanings(self.program, linktype)
         return Listing(
             self.program,
             hits=run.hits.pcs if run else None,
@@ -221,6 +248,8 @@ class Result(Picture):
             path=self.only_path if run else None,
             faults=self.faults,
             warnings=self.program.unsafe_reads(),
+            notes=names,
+            footnote=footnote(self.program, linktype, names),
             # The check's words stand above and have said how many faults there are.
             caption=style.plural(len(self.program), "instruction") if self.faults else "",
         )
@@ -233,6 +262,30 @@ class Result(Picture):
         return Graph(self.program, self.run.hits, self.only_path)
 
     @cached_property
+    def dominators(self) -> Dominators:
+        """The graph, asked which tests every packet that comes to a block has passed."""
+        return Dominators(self.program)
+
+    @cached_property
+    def tree(self) -> FilterTree:
+        """The filter as a tree; BpfError where it has none that could be read."""
+        linktype = self.packets.linktype if self.packets is not None else None
+        return FilterTree.of(self.program, self.run.hits if self.run else None, linktype)
+
+    @cached_property
+    def optimizer(self) -> Optimizer:
+        """The expression's program without and with libpcap's optimiser."""
+        if self.both is None and self.assembled:
+            raise BpfError(
+                "there is nothing to compare: libpcap's optimiser works on expressions, "
+                "and this program was assembled"
+            )
+        if self.both is None:
+            raise BpfError("the expression was compiled only once", "ask with --show optimizer")
+        measured = Measured.of(*self.both, self.batch) if self.run is not None else None
+        return Optimizer(*self.both, self.program.origin, measured)
+
+    @cached_property
     def native(self) -> NativeCode:
         """LLVM's text and this processor's code beside the listing."""
         return NativeCode(self.program, self.rules)
@@ -241,6 +294,35 @@ class Result(Picture):
     def pygen(self) -> PythonCode:
         """The program as the Python function that the backend pygen runs."""
         return PythonCode(self.program, self.rules)
+
+    @cached_property
+    def verdict_counts(self) -> VerdictCounts:
+        """How many packets were accepted, on each backend, as a picture."""
+        run = self.ran
+        if len(run.rets) > 1:
+            return VerdictCounts(run.rets)
+        return VerdictCounts({self.name: run.ret})
+
+    @cached_property
+    def instruction_counts(self) -> InstructionCounts:
+        """How many instructions the program executes for a packet, as a picture."""
+        steps = self.ran.steps
+        if steps is None:  # a large batch that native ran
+            linktype = self.program.linktype
+            batch = self.batch if linktype is None else self.batch.relabel(linktype)
+            return InstructionCounts.of({self.name: self.program}, batch, self.budget)
+        return InstructionCounts({self.name: steps}, {self.name: len(self.program)})
+
+    @property
+    def name(self) -> str:
+        """What the program is called in pictures: its expression, if it has one."""
+        return "this program" if self.assembled else self.program.origin or "this program"
+
+    @property
+    def plots(self) -> Page:
+        """Verdicts counted, instructions executed a packet, and times where they were taken."""
+        times = (self.timings.plot,) if self.timings is not None else ()
+        return Page((self.verdict_counts, self.instruction_counts, *times))
 
     @property
     def only_path(self) -> tuple[int, ...] | None:
@@ -259,6 +341,8 @@ class Result(Picture):
         if said := self.check_words():
             parts.insert(0 if self.faults else len(parts), Words(said))
         parts[:0] = [Words(f"✗ {alarm}") for alarm in self.alarms()]
+        if self.answered is not None:
+            parts.insert(0, self.answered)
         if self.timings is not None:
             parts.append(self.timings)
         if self.notes:
@@ -267,6 +351,8 @@ class Result(Picture):
 
     def alarms(self) -> Iterator[str]:
         """What must be seen first, whatever views were asked for."""
+        if self.stopped:
+            yield f"there are no verdicts: {self.stopped}"
         if self.packets is not None and self.packets.error is not None:
             message = self.packets.error.message
             yield f"the file is damaged, only the packets before that were used: {message}"
@@ -279,14 +365,19 @@ class Result(Picture):
             "listing": lambda: self.listing,
             "verdicts": lambda: self.verdicts,
             "cfg": lambda: self.graph,
+            "dominators": lambda: self.dominators,
+            "tree": lambda: made(lambda: self.tree),
+            "optimizer": lambda: made(lambda: self.optimizer),
             "bytes": lambda: self.bytes(self.number("bytes")),
             "trace": lambda: self.trace(self.number("trace")),
             "log": lambda: TraceLog(*self.traced(self.number("log"))),
             "step": lambda: self.stepper,
             "why": lambda: self.why(self.number("why")),
             "explain": lambda: self.explanation,
+            "lint": lambda: self.lint,
             "native": lambda: self.native,
             "pygen": lambda: self.pygen,
+            "plots": lambda: self.plots,
         }
         if name in views:
             return views[name]()
@@ -308,3 +399,11 @@ class Result(Picture):
     def html(self) -> str:
         """The page's HTML."""
         return self.page.html()
+
+
+def made(make: Callable[[], View]) -> View:
+    """A view, or the sentence that says why this program has none."""
+    try:
+        return make()
+    except BpfError as error:
+        return Words(error.message)

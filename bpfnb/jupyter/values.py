@@ -166,6 +166,8 @@ def read_text(path: str) -> str:
     """The text of a file that -F names."""
     try:
         return Path(path).expanduser().read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+    except UnicodeDecodeError as error:
+        raise BpfError(f"-F {path}: cannot be read: it is no text in UTF-8") from error
+    except (OSError, ValueError) as error:  # ValueError: a name no file can have
+        reason = getattr(error, "strerror", None) or str(error)
         raise BpfError(f"-F {path}: cannot be read: {reason}") from error

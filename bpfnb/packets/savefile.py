@@ -113,7 +113,10 @@ def replace_file(path: str) -> Iterator[IO[bytes]]:
     """
     if "\0" in path:
         raise PacketError(f"{path!r}: a file's name has no NUL in it")
-    target = os.path.realpath(os.path.expanduser(path))
+    try:
+        target = os.path.realpath(os.path.expanduser(path))
+    except UnicodeEncodeError:
+        raise PacketError(f"{path}: no file can have this name") from None
     folder, name = os.path.split(target)
     beside = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.part")
     try:

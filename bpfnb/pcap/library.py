@@ -298,7 +298,7 @@ def load_one(choice: str) -> Library:
     path = str(PLACES[choice]()) if choice in PLACES else choice
     try:
         return Library(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name no file can have
         raise UnavailableError(f"libpcap cannot be loaded from {path}: {error}") from None
     except AttributeError as error:
         raise UnavailableError(f"{path} is no libpcap: {error}") from None

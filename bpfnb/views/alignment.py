@@ -4,7 +4,8 @@ Each node is aligned with the median of its neighbours, into blocks that share
 one vertical line; blocks are then packed.  Done four times (towards the upper
 and the lower neighbours, packed left and right), and each node gets the middle
 of its four places.  Pieces may leave and enter a node off its middle; a block's
-nodes are shifted so that the line is straight all the same.
+nodes are shifted so that the line is straight all the same.  At last the vertical
+parts of long edges are pulled to what joins them, as far as there is room.
 
 Source: U. Brandes, B. Köpf, *Fast and Simple Horizontal Coordinate Assignment*,
 2001; packing as a longest path over blocks, so that widths may differ.
@@ -12,11 +13,13 @@ Source: U. Brandes, B. Köpf, *Fast and Simple Horizontal Coordinate Assignment*
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
+from statistics import median_low
 
-__all__ = ["Piece", "assign"]
+__all__ = ["Piece", "assign", "tighten"]
 
 Rows = Sequence[Sequence[int]]
 Ways = dict[int, list[tuple[int, float]]]
@@ -187,3 +190,70 @@ def balance(runs: Sequence[Sequence[float]], widths: Sequence[float]) -> list[fl
         moved.append([each + delta for each in x])
     middles = [sorted(places)[1:3] for places in zip(*moved, strict=True)]
     return [sum(pair) / 2 for pair in middles]
+
+
+def tighten(
+    x: Sequence[float],
+    rows: Rows,
+    pieces: Sequence[Piece],
+    widths: Sequence[float],
+    real: int,
+    gaps: tuple[float, float],
+) -> list[float]:
+    """Pull each vertical run of hidden nodes to the middle of what joins it.
+
+    It stays between its neighbours; no real node moves.
+    """
+    found = list(x)
+    beside: dict[int, tuple[int | None, int | None]] = {}
+    for row in rows:
+        for at, node in enumerate(row):
+            after = row[at + 1] if at + 1 < len(row) else None
+            beside[node] = (row[at - 1] if at else None, after)
+    ends: dict[int, list[tuple[int, float]]] = {}
+    for piece in pieces:
+        ends.setdefault(piece.upper, []).append((piece.lower, piece.enter))
+        ends.setdefault(piece.lower, []).append((piece.upper, piece.leave))
+
+    def room(run: Iterable[int], side: int) -> float:
+        """The furthest x that the neighbours on one side, 0 or 1, leave to a run."""
+        sign = 1 if side else -1
+        limits = [
+            found[other] - sign * ((widths[node] + widths[other]) / 2 + gaps[1])
+            for node in run
+            if (other := beside[node][side]) is not None
+        ]
+        return sign * min((sign * each for each in limits), default=inf)
+
+    every = runs_of(found, rows, pieces, real)
+    for _ in range(2):
+        for run in every:
+            inside = set(run)
+            joins = [found[o] + off for node in run for o, off in ends[node] if o not in inside]
+            low, high = room(run, 0), room(run, 1)
+            if joins and low <= high:
+                place = max(low, min(median_low(sorted(joins)), high))
+                for node in run:
+                    found[node] = place
+    return found
+
+
+def runs_of(
+    x: Sequence[float], rows: Rows, pieces: Sequence[Piece], real: int
+) -> list[tuple[int, ...]]:
+    """Hidden nodes that stand straight under one another, joined; top ones first."""
+    below = {
+        piece.upper: piece.lower
+        for piece in pieces
+        if piece.upper >= real and piece.lower >= real and abs(x[piece.upper] - x[piece.lower]) < 1
+    }
+    inner = set(below.values())
+    runs = []
+    for row in rows:
+        for node in row:
+            if node >= real and node not in inner:
+                run = [node]
+                while run[-1] in below:
+                    run.append(below[run[-1]])
+                runs.append(tuple(run))
+    return runs

@@ -59,16 +59,16 @@ def box(
     strong: bool,
     visits: int | None,
     packets: int,
+    note: str = "",
 ) -> Box:
-    """Make a block's box."""
+    """Make a block's box; `note` is further words for its head."""
     pcs = list(block.pcs)
     lines = [instruction(program, pc) for pc in pcs]
     if len(lines) > TALL:
         left = len(lines) - TALL + 1
         lines = [*lines[: TALL - KEEP - 1], Line(None, f"… {left} more …", RULE), *lines[-KEEP:]]
-    head = "" if reachable else "unreachable"
-    if visits is not None:
-        head = ", ".join(filter(None, (head, f"{visits:,} of {packets:,}")))
+    came = "" if visits is None else f"{visits:,} of {packets:,}"
+    head = ", ".join(filter(None, ("" if reachable else "unreachable", note, came)))
     digits = len(str(pcs[-1]))
     longest = max(digits + 2 + len(each.words) + len(mark(each)) for each in lines)
     width = max(

@@ -133,11 +133,17 @@ class Graph(Picture):
                 lines.append(f"  {words} -> block {edge.target}{strong}")
         return "\n".join(lines)
 
+    def note(self, block: BasicBlock) -> str:
+        """What a view of another question says on top of a block."""
+        return ""
+
     def block_title(self, block: BasicBlock) -> str:
         """A block's number, what is known of it, and whether it ran."""
         notes = []
         if block.index not in self.cfg.reachable:
             notes.append("unreachable")
+        if said := self.note(block):
+            notes.append(said)
         visits = self.visits(block)
         if visits is not None:
             notes.append(style.plural(visits, "packet"))
@@ -172,6 +178,11 @@ class Graph(Picture):
         return str(drawing)
 
     @property
+    def legend(self) -> str:
+        """How the edges are read."""
+        return "solid: true; dashed: false"
+
+    @property
     def alt(self) -> str:
         """The picture in a sentence."""
         return f"control flow graph: {self.headline()}"
@@ -186,6 +197,7 @@ class Graph(Picture):
             strong=block.index in self.entered,
             visits=self.visits(block),
             packets=whole,
+            note=self.note(block),
         )
 
     def room(self, block: BasicBlock, made: Box) -> float:
@@ -199,25 +211,22 @@ class Graph(Picture):
         looks = []
         for track in placed.tracks:
             here = [edges[at] for at in track.links]
-            strong = any((edge.source, edge.target) in self.taken for edge in here)
-            counts = [self.count(edge) for edge in here]
-            busy = sum(each or 0 for each in counts) if self.counted is not None else None
-            looks.append((*self.stroke(strong, busy), here[0].kind, track))
+            looks.append((*self.stroke(here), here[0].kind, track))
         for width, colour, kind, track in sorted(looks, key=lambda look: look[0]):
             draw_track(drawing, track, colour, width, dashed=kind == "false")
         for block, (left, top) in zip(self.cfg.blocks, placed.corners, strict=True):
             if any(edge.target == block.index for edge in block.edges):
                 draw_loop(drawing, MARGIN + left, MARGIN + top)
 
-    def stroke(self, strong: bool, busy: int | None) -> tuple[float, str]:
-        """Width and colour of a piece of edge."""
-        if strong:
+    def stroke(self, here: Sequence[Edge]) -> tuple[float, str]:
+        """Width and colour of a piece that some edges share."""
+        if any((edge.source, edge.target) in self.taken for edge in here):
             return 3.2, STRONG
-        if busy is None:
+        if self.counted is None:
             return 1.3, PLAIN if self.path is None else FAINT
+        busy, whole = sum(self.count(edge) or 0 for edge in here), self.counted.packets
         if not busy:
             return 1.2, FAINT
-        whole = self.counted.packets if self.counted else busy
         return 1.4 + 3.0 * busy / max(whole, 1), BUSY
 
     def draw_words(self, drawing: Svg, placed: Layout) -> None:
@@ -243,20 +252,29 @@ class Graph(Picture):
 
     def html(self) -> str:
         """The picture, and its twin in text folded under it."""
-        twin = (
-            '<details><summary style="cursor:pointer;font-size:13px;line-height:24px">as text'
-            f'</summary><pre style="font-family:{style.MONO};font-size:13px;line-height:20px;'
-            f'margin:0;background:transparent">{escape(self.text())}</pre></details>'
+        html = style.caption(
+            f"<b>{escape(self.headline())}</b> &nbsp; {style.muted(escape(self.legend))}"
         )
-        legend = style.muted("solid: true; dashed: false")
-        html = style.caption(f"<b>{escape(self.headline())}</b> &nbsp; {legend}")
-        drawing = self.svg
-        width, height = size_of(drawing)
-        look = "max-width:none" if width > WIDE else "max-width:100%;height:auto"
-        picture = style.image(drawing, self.alt, width, height, look)
-        if height > TALL:
-            picture = f'<div style="max-height:{TALL:g}px;overflow-y:auto">{picture}</div>'
-        return style.scroll(html + picture) + twin
+        return style.scroll(html + framed(self.svg, self.alt)) + twin(self.text())
+
+
+def framed(drawing: str, alt: str) -> str:
+    """A picture for a page: scaled down to fit, but neither below reading nor without end."""
+    width, height = size_of(drawing)
+    look = "max-width:none" if width > WIDE else "max-width:100%;height:auto"
+    picture = style.image(drawing, alt, width, height, look)
+    if height > TALL:
+        picture = f'<div style="max-height:{TALL:g}px;overflow-y:auto">{picture}</div>'
+    return picture
+
+
+def twin(text: str) -> str:
+    """A picture's text, folded under it."""
+    return (
+        '<details><summary style="cursor:pointer;font-size:13px;line-height:24px">as text'
+        f'</summary><pre style="font-family:{style.MONO};font-size:13px;line-height:20px;'
+        f'margin:0;background:transparent">{escape(text)}</pre></details>'
+    )
 
 
 def ways(cfg: Cfg) -> str:

@@ -8,6 +8,7 @@ Named passes, each on what the one before made:
     untangle   few crossings (`crossings`)
     ports      where edges touch their nodes, left to right as they go on
     assign     x, straight where it can be (`alignment`)
+    tighten    long edges nearer to their ends (`alignment`)
     route      the pieces of edge, as points
 
 Everything is decided by place and index: the same graph, the same picture.
@@ -19,11 +20,11 @@ Hierarchical System Structures*, 1981.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bpfnb.views.alignment import Piece, assign
+from bpfnb.views.alignment import Piece, assign, tighten
 from bpfnb.views.crossings import untangle
 
 __all__ = ["Layout", "Link", "Track", "layout"]
@@ -33,6 +34,8 @@ RISE = 54.0  # between layers, at least
 STUB = 20.0  # an edge leaves its node straight down, so that words fit beside it
 PITCH = 56.0  # between two edges that touch one node, at most
 THIN = 2.0  # width of a hidden node
+NEAR = 3  # layers within which an edge is soon back
+CORNER = 12.0  # of a node, where no edge enters
 
 Point = tuple[float, float]
 
@@ -89,12 +92,17 @@ class Layers:
     loads: list[list[int]]
 
     def neighbours(self) -> tuple[list[list[int]], list[list[int]]]:
-        """For each node those above and those below it."""
+        """For each node those above and those below it.
+
+        A piece within a long edge is there twice: crossing it costs more, so that what
+        crosses is what joins, and long edges run side by side.
+        """
         ups: list[list[int]] = [[] for _ in self.level]
         downs: list[list[int]] = [[] for _ in self.level]
         for upper, lower in self.pieces:
-            ups[lower].append(upper)
-            downs[upper].append(lower)
+            times = 2 if upper >= self.real and lower >= self.real else 1
+            ups[lower] += [upper] * times
+            downs[upper] += [lower] * times
         return ups, downs
 
 
@@ -108,6 +116,7 @@ def layout(sizes: Sequence[tuple[float, float]], links: Sequence[Link]) -> Layou
     rows = untangle(first_order(layers), *layers.neighbours())
     pieces = ports(layers, rows)
     x = assign(rows, pieces, layers.widths, layers.real, GAPS)
+    x = tighten(x, rows, pieces, layers.widths, layers.real, GAPS)
     left = min((x[n] - width / 2 for n, width in enumerate(layers.widths)), default=0.0)
     x = [each - left for each in x]
     bands = heights(sizes, layers, rows, pieces, x)
@@ -205,9 +214,29 @@ def ports(layers: Layers, rows: Sequence[Sequence[int]]) -> list[Piece]:
             each.sort(key=lambda at, end=end: (place[layers.pieces[at][end]], at))  # type: ignore[misc]
             for index, at in enumerate(each):
                 offsets[at] = port(index, len(each), layers.widths[node], node < layers.real)
+    for node, each in entering.items():
+        # A node's only way in need not lead to its middle: a chain of tests then stands
+        # straight, and does not drift to the side by half a box a test.  Where the other
+        # way out is soon back, it does drift, to make room for that one.
+        if len(each) == 1 and node < layers.real and not detour(layers, each[0], leaving):
+            reach = max(layers.widths[node] / 2 - CORNER, 0.0)
+            enter[each[0]] = max(-reach, min(leave[each[0]], reach))
     return [
         Piece(upper, lower, leave[at], enter[at]) for at, (upper, lower) in enumerate(layers.pieces)
     ]
+
+
+def detour(layers: Layers, at: int, leaving: Mapping[int, Sequence[int]]) -> bool:
+    """Whether another way out of a piece's upper node ends within a few layers."""
+    upper = layers.pieces[at][0]
+    for other in leaving[upper]:
+        _, lower = layers.pieces[other]
+        hidden = lower >= layers.real
+        while lower >= layers.real and layers.level[lower] - layers.level[upper] < NEAR:
+            _, lower = layers.pieces[leaving[lower][0]]
+        if hidden and lower < layers.real:
+            return True
+    return False
 
 
 def port(index: int, count: int, width: float, real: bool = True) -> float:

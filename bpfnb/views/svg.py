@@ -1,13 +1,16 @@
 """A small writer of SVG: shapes as strings, every value escaped.
 
 Numbers are written with at most one decimal, so that pictures are the same on
-every machine.  Left out: everything the views do not draw.
+every machine.  Characters that XML has not are replaced: a viewer would refuse the
+whole picture.  Left out: everything the views do not draw.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+
+from bpfnb.errors import showable
 
 __all__ = ["Svg", "Value", "curve", "element", "number", "polyline", "title"]
 
@@ -34,14 +37,14 @@ def element(name: str, content: str = "", /, **attributes: Value) -> str:
     """
     shown = ""
     for key, value in attributes.items():
-        words = escape(value) if isinstance(value, str) else number(value)
+        words = escape(showable(value)) if isinstance(value, str) else number(value)
         shown += f' {key.rstrip("_").replace("_", "-")}="{words}"'
     return f"<{name}{shown}>{content}</{name}>" if content else f"<{name}{shown}/>"
 
 
 def title(text: str) -> str:
     """What is said on hover, and to who cannot see."""
-    return f"<title>{escape(text)}</title>"
+    return f"<title>{escape(showable(text))}</title>"
 
 
 def polyline(points: Iterable[tuple[float, float]]) -> str:
@@ -80,7 +83,7 @@ class Svg:
 
     def text(self, x: float, y: float, words: str, /, **attributes: Value) -> None:
         """Add a line of text; blanks are kept."""
-        self.add("text", escape(words, quote=False), x=x, y=y, **attributes)
+        self.add("text", escape(showable(words), quote=False), x=x, y=y, **attributes)
 
     def __str__(self) -> str:
         head = title(self.words) if self.words else ""

@@ -2,6 +2,11 @@
 
 A view is a value that answers one question.  IPython finds the methods it
 looks for here by their names; nothing here knows IPython.
+
+What a view holds may come from anywhere: a packet, a file's name, a label.  Children
+escape it for HTML; whatever of it would act all the same is made harmless here, on the
+way out: characters that move a terminal's cursor or turn the direction of writing round,
+surrogates that no file can hold, and formulas, which notebooks make of $…$ in HTML.
 """
 
 from __future__ import annotations
@@ -14,10 +19,13 @@ from html import escape
 from pathlib import Path
 from typing import Protocol
 
-from bpfnb.errors import BpfError
+from bpfnb.errors import BpfError, harmless, showable
 from bpfnb.views import style
 
-__all__ = ["Picture", "View"]
+__all__ = ["Picture", "View", "inert"]
+
+NBSP = "\N{NO-BREAK SPACE}"
+NO_MATH = "tex2jax_ignore mathjax_ignore"  # classes of what MathJax 2, and 3, leaves alone
 
 
 class Printer(Protocol):
@@ -39,18 +47,18 @@ class View(ABC):
         """The form for a notebook: safe, literal, the same each time."""
 
     def __str__(self) -> str:
-        return self.text()
+        return showable(self.text())
 
     def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
-        printer.text("…" if cycle else self.text())
+        printer.text("…" if cycle else str(self))
 
     def _repr_html_(self) -> str:
-        return self.html()
+        return f'<div class="{NO_MATH}">{inert(self.html())}</div>'
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
-        forms = {"text/plain": self.text, "text/html": self.html}
+        forms = {"text/plain": self.__str__, "text/html": self._repr_html_}
         return {
             kind: form()
             for kind, form in forms.items()
@@ -59,7 +67,7 @@ class View(ABC):
 
     def forms(self) -> dict[str, Callable[[], str]]:
         """What `save` can write: file ending to content."""
-        return {".txt": lambda: self.text() + "\n", ".html": self.document}
+        return {".txt": lambda: f"{self}\n", ".html": self.document}
 
     def document(self) -> str:
         """The HTML form as a page of its own."""
@@ -67,7 +75,7 @@ class View(ABC):
         return (
             f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{name}</title>\n'
             '<meta name="color-scheme" content="light dark">\n'
-            f'<body style="font-family:{style.SANS};margin:24px">\n{self.html()}\n</body>\n'
+            f'<body style="font-family:{style.SANS};margin:24px">\n{self._repr_html_()}\n</body>\n'
             "</html>\n"
         )
 
@@ -105,6 +113,20 @@ class Picture(View):
     def forms(self) -> dict[str, Callable[[], str]]:
         """What `save` can write, the picture first."""
         return {".svg": lambda: self.svg, **super().forms()}
+
+
+def inert(html: str) -> str:
+    r"""HTML without characters that act; no-break spaces, which views use, stay.
+
+    >>> inert("<b>x\x1b[2J</b>")
+    '<b>x�[2J</b>'
+    """
+    return "\n".join(
+        line
+        if line.replace(NBSP, " ").isprintable()
+        else "".join(char if char == NBSP else harmless(char) for char in line)
+        for line in html.split("\n")
+    )
 
 
 def write_whole(target: Path, content: str) -> None:
