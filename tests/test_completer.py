@@ -63,6 +63,7 @@ def offered(shell: InteractiveShell, text: str) -> dict[str, str | None]:
         ("%bpf --rules lib|", {"libpcap": "rule set"}),
         ("%bpf --dialect dec|", {"decimal": "dialect"}),
         ("%bpf -i an|", {"any": "interface"}),
+        ("%bpf_progress --f|", {"--forget": "option"}),
         ("%%bpf\n    tx|", {"txa": "mnemonic"}),
         ("%%bpf\nagain:  jne|\n ret #0", {"jneq": "mnemonic", "jne": "mnemonic"}),
         ("%%bpf\n ld hat|", {"hatype": "extension"}),
@@ -101,6 +102,14 @@ def test_sample_captures_are_offered_behind_p_and_r(shell: InteractiveShell) -> 
     assert f"%bpf -r {dns}" in offered(shell, "%bpf -r |")
 
 
+def test_exercises_are_offered_where_one_is_wanted(shell: InteractiveShell) -> None:
+    ids = {f"07.{number}" for number in range(1, 6)}
+    for start in ("%bpf --exercise ", "%%bpf -q --exercise=", "%bpf_hint "):
+        found = offered(shell, f"{start}07.|")
+        assert {whole.removeprefix(start) for whole in found} == ids
+        assert set(found.values()) == {"exercise"}
+
+
 def test_nothing_of_ours_is_offered_elsewhere(shell: InteractiveShell) -> None:
     for text in ("x = 1\nx.re|", "%bpfother --sh|", "%%bpf\n ret #0 ; st|", "# %bpf\n--sh|"):
         assert not set(offered(shell, text).values()) & {"option", "mnemonic", "view"}, text
@@ -124,7 +133,7 @@ def client() -> Iterator[object]:
 @pytest.mark.parametrize(
     ("cell", "matches"),
     [
-        ("%bpf --show li", ["listing"]),
+        ("%bpf --show li", ["lint", "listing"]),
         ("%%bpf -p x\n  ldh [12]\n  stx", ["stx"]),
         ("%%bpf\nno: ret #0\n jeq #1, n", ["no"]),
     ],

@@ -18,6 +18,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from bpfnb.course import exercises, try_it
 from bpfnb.course.normalise import (
     WIDGET_VIEW,
     chapter_titles,
@@ -27,8 +28,10 @@ from bpfnb.course.normalise import (
     normal_text,
     normalise,
     title,
+    with_solutions,
 )
 from bpfnb.course.notebooks import chapters, notebooks_folder
+from bpfnb.errors import BpfError
 
 Notebook = dict[str, Any]
 Cell = dict[str, Any]
@@ -37,7 +40,11 @@ UNSTABLE = "nbval-ignore-output"
 MARGIN = 64  # pixels that a listing's margin of arcs may be wide
 TAGS = {UNSTABLE, "raises-exception"}
 CHAPTERS = chapters()
+SOLUTIONS = with_solutions(CHAPTERS)[len(CHAPTERS) :]
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+each_notebook = pytest.mark.parametrize(
+    "path", CHAPTERS + SOLUTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
 
 
 def read(path: Path) -> Notebook:
@@ -68,15 +75,16 @@ def test_the_course_has_its_first_chapters() -> None:
     assert len(set(numbers)) == len(numbers)
 
 
-def test_every_notebook_is_a_chapter() -> None:
-    found = sorted(notebooks_folder().glob("*.ipynb"))
-    assert found == CHAPTERS
+def test_every_notebook_is_a_chapter_or_its_solutions() -> None:
+    assert {path.name[:2] for path in SOLUTIONS} == set(exercises.chapters())
+    found = sorted(notebooks_folder().rglob("*.ipynb"))
+    assert found == sorted(CHAPTERS + SOLUTIONS)
     for path in found:
         assert re.fullmatch(r"\d\d_[a-z0-9]+(_[a-z0-9]+)*\.ipynb", path.name)
 
 
-@each_chapter
-def test_a_chapter_is_in_its_normal_form(path: Path) -> None:
+@each_notebook
+def test_a_notebook_is_in_its_normal_form(path: Path) -> None:
     titles = chapter_titles(path.parent)
     assert normal_text(path, titles, run=False, check=True) == path.read_text(encoding="utf-8")
 
@@ -88,7 +96,7 @@ def test_a_chapter_begins_with_its_title_and_loads_the_extension_first(path: Pat
     assert code_cells(notebook)[0]["source"].startswith("%load_ext bpfnb\n")
 
 
-@each_chapter
+@each_notebook
 def test_nothing_stands_above_a_cell_magic(path: Path) -> None:
     for cell in code_cells(read(path)):
         first, *rest = cell["source"].splitlines() or [""]
@@ -96,14 +104,14 @@ def test_nothing_stands_above_a_cell_magic(path: Path) -> None:
         assert not [line for line in rest if line.startswith("%%")], cell["source"]
 
 
-@each_chapter
+@each_notebook
 def test_every_code_cell_is_numbered(path: Path) -> None:
     # Strict nbval skips a cell without a number, whatever it prints.
     cells = code_cells(read(path))
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
 
 
-@each_chapter
+@each_notebook
 def test_few_outputs_go_uncompared_and_those_cells_assert(path: Path) -> None:
     cells = code_cells(read(path))
     for cell in cells:
@@ -113,14 +121,14 @@ def test_few_outputs_go_uncompared_and_those_cells_assert(path: Path) -> None:
     assert sum(UNSTABLE in tags(cell) for cell in cells) * 10 <= len(cells)
 
 
-@each_chapter
+@each_notebook
 def test_a_stored_error_is_one_that_was_meant(path: Path) -> None:
     for cell in code_cells(read(path)):
         failed = any(output["output_type"] == "error" for output in cell["outputs"])
         assert failed == ("raises-exception" in tags(cell)), cell["source"]
 
 
-@each_chapter
+@each_notebook
 def test_outputs_are_of_kinds_that_are_compared_and_hold_no_addresses(path: Path) -> None:
     for cell in code_cells(read(path)):
         for output in cell["outputs"]:
@@ -129,7 +137,7 @@ def test_outputs_are_of_kinds_that_are_compared_and_hold_no_addresses(path: Path
             assert not re.search(r" at 0x[0-9a-f]{6,}>", json.dumps(output)), cell["source"]
 
 
-@each_chapter
+@each_notebook
 def test_every_picture_has_a_text_in_its_place(path: Path) -> None:
     for text in shown_html(read(path)):
         assert not re.search(r"!\[\s*\]\(", text), "a Markdown picture without a text"
@@ -139,6 +147,30 @@ def test_every_picture_has_a_text_in_its_place(path: Path) -> None:
             assert alt, image[:200]
             # Only strokes beside a line that says the same in text go without words.
             assert alt[1] or (width and int(width[1]) <= MARGIN), image[:200]
+
+
+@each_chapter
+def test_a_chapter_asks_for_nothing_that_its_sheet_does_not(path: Path) -> None:
+    asked = exercises.chapters()[path.name[:2]]
+    cells = {cell["id"]: cell for cell in read(path)["cells"]}
+    assert f"](solutions/{path.name})" in cells[try_it.TRY_IT]["source"]
+    made = [name for name in cells if name.startswith(try_it.PREFIXES)]
+    assert made == [f"{kind}{each.slug}" for each in asked for kind in try_it.PREFIXES]
+    for each in asked:
+        (output,) = cells[f"answer-{each.slug}"]["outputs"]
+        assert output["data"]["text/plain"].startswith(f"✗ {each.id} {each.title}: not yet. ")
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_solutions_are_right_and_explained_and_lead_back(path: Path) -> None:
+    notebook = read(path)
+    cells = {cell["id"]: cell for cell in notebook["cells"]}
+    for each in exercises.chapters()[path.name[:2]]:
+        (output,) = cells[f"answer-{each.slug}"]["outputs"]
+        assert output["data"]["text/plain"].startswith(f"✓ {each.id} {each.title}: right. ")
+        assert cells[f"solution-{each.slug}"]["source"] == each.solution
+    assert f"](../{path.name})" in notebook["cells"][-1]["source"]
+    assert (path.parent / ".." / path.name).exists()
 
 
 @each_chapter
@@ -248,12 +280,50 @@ def test_check_keeps_outputs_that_differ_by_nature() -> None:
     assert changed["cells"][0]["outputs"][0]["text"] == "2"
 
 
+# Exercises, put in by the normaliser
+
+
+def test_exercises_come_from_the_sheet_and_keep_their_outputs() -> None:
+    asked = exercises.chapters()["07"][:2]
+    output = {"output_type": "stream", "name": "stdout", "text": "✗"}
+    stale = [
+        cell("markdown", "an old statement", id="exercise-07-1"),
+        cell("code", "%%bpf\nmy own try", id="answer-07-1", outputs=[output]),
+        cell("code", "gone", id="answer-07-9"),
+    ]
+    place = cell("markdown", "## Try it, as it was", id="try-it")
+    frame = [cell("markdown", "# A", id="a"), cell("markdown", "## Summary", id="summary")]
+    notebook = {"cells": [frame[0], *stale, place, frame[1]], "metadata": {}}
+    cells = try_it.with_exercises(notebook, asked, "07_a.ipynb")["cells"]
+    ids = ["exercise-07-1", "answer-07-1", "exercise-07-2", "answer-07-2"]
+    assert [each["id"] for each in cells] == ["a", "try-it", *ids, "summary"]
+    assert cells[2]["source"] == f"**1. Mend it.** {asked[0].statement}"
+    assert cells[3]["source"].startswith("%%bpf --exercise 07.1\n        ldh  [12]\n")
+    assert cells[3]["outputs"] == [output]
+    again = try_it.with_exercises({"cells": cells}, asked, "07_a.ipynb")
+    assert again["cells"] == cells
+
+
+def test_exercises_need_a_place() -> None:
+    notebook = {"cells": [cell("markdown", "# A", id="a")], "metadata": {}}
+    with pytest.raises(BpfError, match="has exercises and no place for them"):
+        try_it.with_exercises(notebook, exercises.chapters()["07"], "07_a.ipynb")
+
+
+def test_check_sees_a_starter_that_is_not_the_sheets(tmp_path: Path) -> None:
+    chapter = next(path for path in CHAPTERS if path.name.startswith("07"))
+    path = tmp_path / chapter.name
+    path.write_text(chapter.read_text(encoding="utf-8").replace("port, port\\n", "port, no\\n"))
+    titles = {chapter.name: "Write filters"}
+    assert "port, port\\n" in normal_text(path, titles, run=False, check=True)
+
+
 # The whole command, and nbval behind it, on a chapter in a folder of its own
 
 
 @pytest.fixture
 def trial(tmp_path: Path) -> Path:
-    path = tmp_path / "00_try.ipynb"
+    path = tmp_path / "99_try.ipynb"  # of a chapter without a sheet
     cells = [cell("markdown", "# Try"), cell("code", "%load_ext bpfnb\nimport math"),
              cell("code", "math.factorial(5)")]  # fmt: skip
     for place, each in enumerate(cells):
@@ -269,7 +339,7 @@ def test_the_command_runs_writes_and_then_finds_nothing_to_change(
     before = trial.read_text(encoding="utf-8")
     assert main(["--check", str(trial)]) == 1
     assert trial.read_text(encoding="utf-8") == before
-    assert "1 of 1 chapters differ" in capsys.readouterr().out
+    assert "1 of 1 notebooks differ" in capsys.readouterr().out
     assert main([str(trial)]) == 0
     assert code_cells(read(trial))[1]["outputs"][0]["data"]["text/plain"] == "120"
     assert main(["--check", str(trial)]) == 0

@@ -100,13 +100,19 @@ function readTemplate(text) {
   return parts;
 }
 
-const ESCAPES = { "\n": "\\n", "\r": "\\r" };
+const ESCAPES = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
 
 function quoted(text) {
-  const shown = text.replace(/[\u0000-\u001f\u007f-\u00a0]/g, (sign) =>
-    ESCAPES[sign] ?? `\\x${sign.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
-  return shown.includes("'") ? `"${shown}"` : `'${shown}'`;
+  // As Python quotes it: what cannot be seen stands as its number.
+  const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
+  const shown = text.replace(/[\\'\p{C}\p{Z}]/gu, (sign) => {
+    if (sign === " ") return sign;
+    if (sign === "'") return quote === sign ? "\\'" : sign;
+    const number = sign.codePointAt(0).toString(16);
+    const form = number.length > 4 ? ["U", 8] : number.length > 2 ? ["u", 4] : ["x", 2];
+    return ESCAPES[sign] ?? `\\${form[0]}${number.padStart(form[1], "0")}`;
+  });
+  return `${quote}${shown}${quote}`;
 }
 
 // The nearest known word, by the measure of Python's difflib, which the text debugger uses.
@@ -331,6 +337,7 @@ function factsOf(run, number) {
   const step = run.steps[number];
   const last = number === run.steps.length - 1;
   const after = last ? run.end : run.steps[number + 1];
+  const ret = last ? run.ret : null; // of a run that was stopped its last step, too, has none
   const M = Array.from({ length: WORDS_OF_M }, (_, k) => step.M[`M[${k}]`] ?? 0);
   const changed = ["A", "X"].filter((name) => step[name] !== after[name]);
   M.forEach((word, k) => {
@@ -343,10 +350,10 @@ function factsOf(run, number) {
     M,
     P: octetsOf(run),
     len: run.wirelen,
-    ret: last ? run.ret : null,
+    ret,
     reads: step.reads,
     changed,
-    jumped: !last && after.pc !== step.pc + 1,
+    jumped: ret === null && after.pc !== step.pc + 1,
     missed: last && run.missed,
   };
 }

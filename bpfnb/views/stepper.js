@@ -95,8 +95,8 @@ class Stepper {
 
   bar() {
     const bar = node("div", "bar");
-    this.back = button("◀ back", "one step back (←)", () => this.go(this.at - 1));
-    this.forth = button("step ▶", "one step on (→)", () => this.go(this.at + 1));
+    this.back = button("◀ back", "one step back (←)", () => this.step(-1));
+    this.forth = button("step ▶", "one step on (→)", () => this.step(1));
     this.runs = button("run", "run to the next breakpoint or watch (r)", () => this.run());
     this.to = button("to cursor", "run to the cursor's line (c)", () => this.run(this.cursor));
     this.reset = button("⇤ reset", "back to the start (Home)", () => this.go(0));
@@ -298,6 +298,11 @@ class Stepper {
     this.at = Math.max(0, Math.min(at, this.play.steps.length));
     this.halted = reason !== "";
     this.show(reason);
+  }
+
+  step(by) {
+    // One that goes nowhere changes nothing: a run that has stopped here still gets past it.
+    if (by < 0 ? this.at : this.at < this.play.steps.length) this.go(this.at + by);
   }
 
   run(line) {
@@ -549,10 +554,10 @@ class Stepper {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const ranged = event.target === this.scrub || event.target === this.packets;
     const keys = {
-      ArrowRight: () => this.go(this.at + 1),
-      ArrowLeft: () => this.go(this.at - 1),
-      s: () => this.go(this.at + 1),
-      b: () => this.go(this.at - 1),
+      ArrowRight: () => this.step(1),
+      ArrowLeft: () => this.step(-1),
+      s: () => this.step(1),
+      b: () => this.step(-1),
       r: () => this.run(),
       c: () => this.run(this.cursor),
       x: () => this.toggle(this.cursor),

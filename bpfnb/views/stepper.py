@@ -22,6 +22,7 @@ from typing import Any
 
 from bpfnb.cbpf.cfg import successors
 from bpfnb.cbpf.disasm import line, sentence, transfer
+from bpfnb.cbpf.machine import State
 from bpfnb.cbpf.opcodes import BY_CODE
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import Read, Step, Trace
@@ -163,7 +164,7 @@ def run(trace: Trace, title: str, known: Sequence[Field] = ()) -> dict[str, Any]
 
     Only a last step can have `missed`: a load past the end ends the program.
     """
-    last = trace.steps[-1].after if trace.steps else None
+    last = trace.steps[-1].after if trace.steps else State()
     return {
         "title": title,
         "verdict": headline(trace, ""),
@@ -171,9 +172,7 @@ def run(trace: Trace, title: str, known: Sequence[Field] = ()) -> dict[str, Any]
         "wirelen": trace.wirelen,
         "fields": [[each.start, each.size, meaning(each)] for each in known],
         "steps": [one(trace, step, known) for step in trace.steps],
-        "end": {"A": last.A, "X": last.X, "M": words(last.M)}
-        if last
-        else {"A": 0, "X": 0, "M": {}},
+        "end": {"pc": last.pc, "A": last.A, "X": last.X, "M": words(last.M)},
         "missed": bool(trace.steps) and trace.steps[-1].missed is not None,
         "ret": trace.ret,
     }
