@@ -268,5 +268,6 @@ def test_a_row_of_c_that_does_not_end_is_not_lost(text: str, line: int, column: 
 
 
 def test_a_pasted_sock_fprog_is_no_row() -> None:
-    text = "struct sock_filter c[] = {{ 6, 0, 0, 1 }};\nstruct sock_fprog p = { .len = 1, .filter = c };"
+    row = "struct sock_filter c[] = {{ 6, 0, 0, 1 }};"
+    text = f"{row}\nstruct sock_fprog p = {{ .len = 1, .filter = c }};"
     assert len(assemble(text)) == 1

@@ -65,16 +65,16 @@ def test_names_join_the_columns_where_there_are_any_and_leave_tcpdumps_text_alon
     assert named.text() == TCPDUMP
     lines = Listing(ICMP, hits=(8, 8, 6, 6, 1, 7), notes=NAMES, footnote="why").text().splitlines()
     assert [line.partition("█")[2].lstrip("█▊ ") for line in lines[:-1]] == [
-        "A <- P[12:2]                 Ether.type",
-        "pc <- (A == 0x800) ? 2 : 5   IPv4",
-        "A <- P[23:1]                 IP.proto",
-        "pc <- (A == 0x1) ? 4 : 5     ICMP",
+        "Ether.type  A <- P[12:2]",
+        "IPv4        pc <- (A == 0x800) ? 2 : 5",
+        "IP.proto    A <- P[23:1]",
+        "ICMP        pc <- (A == 0x1) ? 4 : 5",
         "return 262144",
         "return 0",
     ]
     assert lines[-1] == "why"
     html = named.html()
-    assert "A &lt;- P[12:2]                 Ether.type</span>" in html
+    assert "  Ether.type  A &lt;- P[12:2]</span>" in html
     assert "A &lt;- P[12:2]</span>" in Listing(ICMP).html()
     assert html.endswith(">why</span></div></div>")
 

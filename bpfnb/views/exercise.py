@@ -15,7 +15,7 @@ from html import escape
 from bpfnb.views import style
 from bpfnb.views.view import View
 
-__all__ = ["Answered", "Hint", "Progress", "Standing"]
+__all__ = ["Answered", "Chapter", "Hint", "Progress", "Standing"]
 
 SIGNS = {"right": "●", "tried": "◐", "open": "○"}
 WORDS = {"right": "right", "tried": "tried", "open": "not tried yet"}
@@ -116,17 +116,32 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Chapter:
+    """A chapter's exercises; `title` may be empty."""
+
+    number: str
+    title: str
+    exercises: tuple[Standing, ...]
+
+    @property
+    def done(self) -> str:
+        """How many are right."""
+        right = sum(each.state == "right" for each in self.exercises)
+        return f"{right} of {len(self.exercises)}"
+
+
+@dataclass(frozen=True)
 class Progress(View):
     """How far a reader has come, chapter by chapter; `place` is where that is kept."""
 
-    chapters: tuple[tuple[str, tuple[Standing, ...]], ...]
+    chapters: tuple[Chapter, ...]
     place: str
     notes: tuple[str, ...] = ()
 
     @property
     def answer(self) -> str:
         """First the answer."""
-        every = [each for _, row in self.chapters for each in row]
+        every = [each for chapter in self.chapters for each in chapter.exercises]
         done = sum(each.state == "right" for each in every)
         return f"{done} of {style.plural(len(every), 'exercise')} right"
 
@@ -139,11 +154,10 @@ class Progress(View):
     def text(self) -> str:
         """A line an exercise."""
         lines = [self.answer]
-        for chapter, row in self.chapters:
-            done = sum(each.state == "right" for each in row)
-            lines += ["", f"chapter {chapter}: {done} of {len(row)}"]
-            width = max(len(each.title) for each in row)
-            for each in row:
+        for chapter in self.chapters:
+            lines += ["", f"{f'{chapter.number} {chapter.title}'.strip()}: {chapter.done}"]
+            width = max(len(each.title) for each in chapter.exercises)
+            for each in chapter.exercises:
                 counts = ", ".join(self.counts(each))
                 said = f"{WORDS[each.state]}{f' ({counts})' if counts else ''}"
                 lines.append(f"  {SIGNS[each.state]} {each.id}  {each.title:<{width}}  {said}")
@@ -155,14 +169,22 @@ class Progress(View):
         return said + ([style.plural(standing.hints, "hint")] if standing.hints else [])
 
     def html(self) -> str:
-        """A table a chapter."""
+        """One table, a row for each exercise below one for its chapter."""
+        rows = [row for each in self.chapters for row in self.rows(each)]
         html = style.caption(f"<b>{escape(self.answer)}</b>")
-        for chapter, row in self.chapters:
-            done = sum(each.state == "right" for each in row)
-            html += style.caption(f"chapter {escape(chapter)}: {done} of {len(row)}")
-            html += style.whole_table([self.row(each) for each in row], style.heads(COLUMNS))
-        html += "".join(style.caption(style.muted(escape(line))) for line in self.footer)
-        return style.scroll(html)
+        html += style.whole_table(rows, style.heads(COLUMNS))
+        below = "".join(style.caption(style.muted(escape(line))) for line in self.footer)
+        return style.scroll(f'{html}<div style="margin-top:8px">{below}</div>')
+
+    def rows(self, chapter: Chapter) -> list[str]:
+        """A chapter, and its exercises."""
+        words = [style.plain(f"<b>{escape(chapter.title)}</b>"), style.plain(chapter.done)]
+        lead = [f"<b>{escape(chapter.number)}</b>", *words, "", ""]
+        top = "vertical-align:bottom"
+        return [
+            style.row([style.cell(each, more=f";{top}") for each in lead], 32),
+            *map(self.row, chapter.exercises),
+        ]
 
     def row(self, standing: Standing) -> str:
         """One exercise: its sign and its word say the same."""

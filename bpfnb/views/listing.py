@@ -99,8 +99,15 @@ class Listing(View):
         elif counts is not None:
             digits = len(str(max(counts, default=0)))
             shown = f"  {counts[pc]:>{digits}} {bar(counts[pc], self.most):<{BAR_CHARACTERS}}"
-        words = f"{transfer(self.program.insns[pc], pc):<{self.meaning_width}}"
-        return f"{shown}  {words}   {self.notes.get(pc, '')}".rstrip()
+        return f"{shown}  {self.meaning(pc)}".rstrip()
+
+    def meaning(self, pc: int) -> str:
+        """What an instruction means: its note, then its transfer.
+
+        Names come first: where a cell is narrow they are what must be seen.
+        """
+        words = transfer(self.program.insns[pc], pc)
+        return f"{self.notes.get(pc, ''):<{self.notes_width}}  {words}" if self.notes else words
 
     def html(self) -> str:
         """A table a reader can run a finger down, folded after twenty rows."""
@@ -151,14 +158,11 @@ class Listing(View):
         insn = self.program.insns[pc]
         shown = f"(000) {line(insn, pc)}".expandtabs()[6:].rstrip()
         shown = f"{shown:<40}" if self.has_jumps else f"{shown:<24}"
-        meaning = transfer(insn, pc)
-        if pc in self.notes:
-            meaning = f"{meaning:<{self.meaning_width}}   {self.notes[pc]}"
         edge = f";border-left:4px solid {style.tone(insn.code)}{look}"
         return [
             style.cell(lead, right=10, more=look),
             style.cell(
-                escape(shown) + style.muted(f"  {escape(meaning, quote=False)}"),
+                escape(shown) + style.muted(f"  {escape(self.meaning(pc), quote=False)}"),
                 left=8,
                 more=edge,
                 hover=hint(self.program, pc),
@@ -166,10 +170,9 @@ class Listing(View):
         ]
 
     @cached_property
-    def meaning_width(self) -> int:
-        """Characters of the widest transfer that has a note behind it."""
-        widths = (len(transfer(self.program.insns[pc], pc)) for pc in self.notes)
-        return max(widths, default=0)
+    def notes_width(self) -> int:
+        """Characters of the widest note."""
+        return max(map(len, self.notes.values()), default=0)
 
     @property
     def has_jumps(self) -> bool:

@@ -19,7 +19,7 @@ from bpfnb.views.packet_layout import ROW, Layout, Segment
 
 __all__ = ["Grid"]
 
-BYTE, OFFSET = 50, 46  # pixels: a byte's cell, and each of the two before it
+BYTE, OFFSET = 45, 46  # pixels: a byte's cell, and each of the two before it
 ENOUGH = 5  # bytes over a value
 TONES = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.SKY, style.VERMILLION)
 PLAIN = "text-align:center;padding:0;border:0"

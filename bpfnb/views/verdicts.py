@@ -22,6 +22,7 @@ __all__ = ["VerdictRow", "Verdicts"]
 
 LATE = 5  # rows beyond the fold that are shown in text since backends differ
 SUMMARY, WHOLE = 56, 160  # characters of a packet's summary, in text and in HTML
+CROWDED = 4  # backends beside which there is no room for the last instruction's words
 SIDES = {"#": "right", "packet": "left", "verdict": "left", "ended at": "left"}
 
 
@@ -160,7 +161,9 @@ class Verdicts(View):
         shown = [str(row.number), clip(row.summary), style.verdict(row.ret), *rets]
         shown.append(str(row.accepted))
         if "ran" in self.heads():
-            ended = "" if row.ended is None else f"({row.ended:03d}) {row.ended_at}"
+            ended = "" if row.ended is None else f"({row.ended:03d})"
+            if ended and len(self.backends) < CROWDED:
+                ended += f" {row.ended_at}"
             shown += ["" if row.steps is None else str(row.steps), ended]
         return shown
 
