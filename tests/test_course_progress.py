@@ -15,7 +15,7 @@ from traitlets.config import Config
 from bpfnb.course.exercises import known
 from bpfnb.course.progress import Progress, Record, folder
 from bpfnb.errors import BpfError
-from bpfnb.views.exercise import Answered, Hint, Standing
+from bpfnb.views.exercise import Answered, Chapter, Hint, Standing
 from bpfnb.views.exercise import Progress as Shown
 
 RIGHT = "ldh [12]\njeq #ETHERTYPE_ARP, +0, +1\nret #-1\nret #0"
@@ -61,6 +61,9 @@ def test_it_is_in_the_readers_own_data_folder_unless_told(
     assert folder() == Path("~nobody-of-this-name/x")
     monkeypatch.delenv("BPFNB_DATA_DIR")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    assert tmp_path not in folder().parents  # as nbval runs it
+    assert folder() == folder()
+    monkeypatch.delenv("PYTEST_VERSION")
     assert folder().name == "bpfnb"
     assert tmp_path in folder().parents
 
@@ -222,7 +225,7 @@ def test_the_page_shows_chapter_by_chapter_what_is_right_tried_and_open(
     shown = shell.run_line_magic("bpf_progress", "")
     lines = str(shown).splitlines()
     assert lines[0] == f"1 of {len(known())} exercises right"
-    assert "chapter 00: 1 of 4" in lines
+    assert "00 Take the tour: 1 of 4" in lines
     assert "  ● 00.1  Mend it           right (1 try)" in lines
     assert "  ◐ 07.2  The opposite            tried (1 try, 2 hints)" in lines
     assert "  ○ 07.3  First fragments         not tried yet" in lines
@@ -238,7 +241,7 @@ def test_what_a_view_is_given_does_nothing_in_a_page() -> None:
     for view in (
         Answered(evil, evil, False, evil, (evil,)),
         Hint(evil, 1, 2, f"`{evil}` *{evil}* {evil}", (evil,)),
-        Shown(((evil, (standing,)),), evil, (evil,)),
+        Shown((Chapter(evil, evil, (standing,)),), evil, (evil,)),
     ):
         html = view._repr_html_()
         assert "<img" not in html

@@ -231,48 +231,38 @@ def test_libpcaps_program_for_the_same_is_right(id: str, expression: str) -> Non
         assert answer.proved
 
 
-# In one line each: a blank, a slash and a blank stand between instructions.
-WRITTEN_DIFFERENTLY = [
-    ("00.1", "ldh [12] / jeq #0x806, +0, no / ret #1 / no: ret #0"),
-    ("00.1", "ld [10] / and #0xffff / jeq #2054, +0, no / ret #262144 / no: ret #0"),
-    (
-        "00.2",
-        "ldb [23] / jeq #6, ip, +0 / jeq #17, ip, no / ip: ldh [12] / jeq #0x800, +0, no / ret #-1 / no: ret #0",
-    ),
-    ("00.3", "ldh [12] / sub #0x800 / jeq #0, +0, no / ld #42 / ret a / no: ret #0"),
-    ("05.1", "ldx 4*([14]&0xf) / txa / add #14 / ret a"),
-    ("05.2", "ld [34] / rsh #16 / tax / ld [34] / and #0xffff / sub x / ret a"),
-    ("05.2", "ldh [34] / neg / tax / ldh [36] / add x / ret a"),
-    (
-        "05.3",
-        "ldh [12] / jeq #0x800, +0, keep / ld #len / jlt #24, keep, +0 / ldb [23] / jeq #17, no, keep / keep: ret #1 / no: ret #0",
-    ),
-    ("06.1", text(compile_filter("icmp"), "c")),
-    ("06.2", text(find("06.2").program, "decimal")),
-    (
-        "06.3",
-        "ldb [14] / and #0xf / lsh #2 / tax / ldh [x+16] / jneq #80, no / ret #96 / no: ret #0",
-    ),
-    ("06.4", "ldh [36] / jlt #1024, yes, no / yes: ret #1 / no: ret #0"),
-    ("06.4", "ldb [36] / jset #0xfc, no, yes / yes: ret #1 / no: ret #0"),
-    ("06.5", "ldh [36] / tax / ldh [34] / sub x / jgt #0, no, yes / yes: ret #1 / no: ret #0"),
-    (
-        "07.1",
-        "ldh [12] / jeq #0x800, +0, no / ldh [20] / jset #0x1fff, no, +0 / ldb [14] / and #0xf0 / jeq #0x40, +0, no / ldb [23] / jeq #6, +1, +0 / jeq #17, +0, no / ldx 4*([14]&0xf) / ldh [x+16] / jeq #53, +0, no / ret #1 / no: ret #0",
-    ),
-    (
-        "07.3",
-        "ldh [12] / jeq #0x800, +0, no / ldh [20] / and #0x3fff / jeq #0x2000, +0, no / ret #1 / no: ret #0",
-    ),
-    (
-        "07.4",
-        "ld #len / st M[1] / jgt #60, long, short / short: ret #0 / long: ld M[1] / sub #14 / ret a",
-    ),
-    ("07.4", "ld #len / sub #14 / st M[1] / jgt #46, +0, no / ld M[1] / ret a / no: ret #0"),
+# A slash stands between instructions; what is set in goes on with the line above.
+WRITTEN_DIFFERENTLY = """
+00.1 ldh [12] / jeq #0x806, +0, no / ret #1 / no: ret #0
+00.1 ld [10] / and #0xffff / jeq #2054, +0, no / ret #262144 / no: ret #0
+00.2 ldb [23] / jeq #6, ip, +0 / jeq #17, ip, no / ip: ldh [12] / jeq #0x800, +0, no / ret #-1 /
+     no: ret #0
+00.3 ldh [12] / sub #0x800 / jeq #0, +0, no / ld #42 / ret a / no: ret #0
+05.1 ldx 4*([14]&0xf) / txa / add #14 / ret a
+05.2 ld [34] / rsh #16 / tax / ld [34] / and #0xffff / sub x / ret a
+05.2 ldh [34] / neg / tax / ldh [36] / add x / ret a
+05.3 ldh [12] / jeq #0x800, +0, keep / ld #len / jlt #24, keep, +0 / ldb [23] / jeq #17, no,
+     keep / keep: ret #1 / no: ret #0
+06.3 ldb [14] / and #0xf / lsh #2 / tax / ldh [x+16] / jneq #80, no / ret #96 / no: ret #0
+06.4 ldh [36] / jlt #1024, yes, no / yes: ret #1 / no: ret #0
+06.4 ldb [36] / jset #0xfc, no, yes / yes: ret #1 / no: ret #0
+06.5 ldh [36] / tax / ldh [34] / sub x / jgt #0, no, yes / yes: ret #1 / no: ret #0
+07.1 ldh [12] / jeq #0x800, +0, no / ldh [20] / jset #0x1fff, no, +0 / ldb [14] / and #0xf0 /
+     jeq #0x40, +0, no / ldb [23] / jeq #6, +1, +0 / jeq #17, +0, no / ldx 4*([14]&0xf) / ldh
+     [x+16] / jeq #53, +0, no / ret #1 / no: ret #0
+07.3 ldh [12] / jeq #0x800, +0, no / ldh [20] / and #0x3fff / jeq #0x2000, +0, no / ret #1 / no:
+     ret #0
+07.4 ld #len / st M[1] / jgt #60, long, short / short: ret #0 / long: ld M[1] / sub #14 / ret a
+07.4 ld #len / sub #14 / st M[1] / jgt #46, +0, no / ld M[1] / ret a / no: ret #0
+"""
+ANSWERS = [
+    tuple(row.split(" ", 1))
+    for row in WRITTEN_DIFFERENTLY.replace("\n     ", " ").split("\n")
+    if row
 ]
 
 
-@pytest.mark.parametrize(("id", "body"), WRITTEN_DIFFERENTLY)
+@pytest.mark.parametrize(("id", "body"), ANSWERS)
 def test_a_right_answer_may_be_written_differently(id: str, body: str) -> None:
     exercise = find(id)
     program = exercise.assembled(body.replace(" / ", "\n"))
@@ -317,6 +307,19 @@ def test_wrong_answers_come_with_the_stepper_on_that_packet(
         assert re.match(r"your filter: (rejected|accepted)", view.lines[0])
     bundle = result._repr_mimebundle_()[0]
     assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+def test_what_only_an_extension_reads_is_named() -> None:
+    exercise = find("00.1")
+    answer = judge(exercise, exercise.assembled("ld proto\njeq #0x806, +0, +1\nret #1\nret #0"))
+    assert answer.sentence.startswith(judging.MADE)
+    assert answer.notes == ("beside its bytes, as the kernel's extensions read: proto is 2054",)
+
+
+@pytest.mark.parametrize(("id", "dialect"), [("06.1", "c"), ("06.2", "decimal")])
+def test_a_dialect_that_is_asked_for_may_come_from_tcpdump(id: str, dialect: str) -> None:
+    exercise = find(id)
+    assert judge(exercise, exercise.assembled(text(exercise.program, dialect))).right
 
 
 def test_an_answer_as_long_as_it_likes_is_held_to_what_is_asked() -> None:
@@ -386,7 +389,7 @@ def test_a_program_that_the_kernel_refuses_is_not_run(classroom: Classroom) -> N
         result = classroom.answer(exercise, exercise.starter, line)
         assert result.answered is not None
         assert result.answered.sentence == (
-            "The kernel refuses it: (005): M[1] is read unwritten, "
+            "The kernel refuses it at (005): M[1] is read unwritten, "
             "in the kernel's one pass down the listing"
         )
         assert result.run is None
@@ -451,6 +454,7 @@ def test_hints_come_one_by_one_and_the_first_again(classroom: Classroom) -> None
         ("%bpf_hint 07.1 0", "07.1 has hints 1–3, not '0'"),
         ("%bpf_hint 07.1 x", "07.1 has hints 1–3, not 'x'"),
         (f"%bpf_hint 07.1 {'9' * 5000}", "07.1 has hints 1–3"),
+        ("%bpf --exercise 07.1 -y RAW ip", "07.1 is about EN10MB: leave out -y"),
         ("%bpf_progress --all", "takes --forget or nothing, not '--all'"),
     ],
     ids=lambda words: words[:30],

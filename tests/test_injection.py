@@ -62,7 +62,7 @@ from bpfnb.packets.source import packets
 from bpfnb.views.conformance import Conformance
 from bpfnb.views.debugger import Debugger, SaidView, StopView
 from bpfnb.views.encoding import Encoding
-from bpfnb.views.exercise import Progress, Standing
+from bpfnb.views.exercise import Chapter, Progress, Standing
 from bpfnb.views.instruction_set import AddressingModes, InstructionSet
 from bpfnb.views.made import CoveringPackets, MadePacket
 from bpfnb.views.page import Page
@@ -524,7 +524,9 @@ SAMPLES: dict[str, Callable[[str], View]] = {
     "InstructionSet": lambda words: InstructionSet(),
     "MadePacket": lambda words: MadePacket.of(synthesize(hostile_program())),
     "Page": lambda words: Page((Words(words), Words(words, code=True))),
-    "Progress": lambda words: Progress(((words, (Standing(words, words, "tried"),)),), words),
+    "Progress": lambda words: Progress(
+        (Chapter(words, words, (Standing(words, words, "tried"),)),), words
+    ),
     "Proof": lambda words: Proof(EquivalenceQuestion(hostile_program(), hostile_program())),
     "SaidView": lambda words: SaidView(words, code=True),
     "StopView": stop,

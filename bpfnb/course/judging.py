@@ -15,13 +15,14 @@ answer looks (`views.exercise`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from bpfnb.analysis import conditions
 from bpfnb.analysis.cost import Cost, cost
 from bpfnb.analysis.predicates import facts
 from bpfnb.analysis.sameness import tells_apart, told
 from bpfnb.cbpf import machine
+from bpfnb.cbpf.ancillary import derive
 from bpfnb.cbpf.opcodes import BY_CODE, Since
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import trace
@@ -101,7 +102,19 @@ def compared(exercise: Exercise, program: Program, seconds: float) -> Answer:
         said = f"{agreement(exercise)}, on {exercise.among} up to {LONGEST:,} bytes long"
         return replace(found, proved=True, sentence=said)
     made = PacketBatch.of([counterexample]).summary(0)
+    found = replace(found, notes=noted(counterexample))
     return wrong(found, program, counterexample, f"{MADE} ({made})")
+
+
+def noted(packet: Packet) -> tuple[str, ...]:
+    """What extensions read of a packet where its bytes alone do not tell."""
+    plain, given = derive(packet.data, packet.linktype), packet.ancillary
+    said = [
+        f"{each.name} is {getattr(given, each.name)}"
+        for each in fields(given)
+        if each.name != "random" and getattr(given, each.name) != getattr(plain, each.name)
+    ]
+    return (f"beside its bytes, as the kernel's extensions read: {', '.join(said)}",) * bool(said)
 
 
 def differs(exercise: Exercise, program: Program, packet: Packet) -> bool:
@@ -129,8 +142,12 @@ def prove(exercise: Exercise, program: Program, seconds: float) -> Packet | None
     answer = equivalent(question, seconds)
     if not isinstance(answer, Counterexample):
         return None
-    found = answer.found
-    return Packet(found.data, found.wirelen, found.ancillary, exercise.program.linktype)
+    found, linktype = answer.found, exercise.program.linktype
+    notes = found.ancillary
+    if notes is not None:  # what no program asks for is as the bytes have it
+        plain = derive(found.data, linktype)
+        notes = replace(plain, **dict(found.notes), random=notes.random)
+    return Packet(found.data, found.wirelen, notes, linktype)
 
 
 def tried(found: Answer, program: Program, why: str) -> Answer:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bpfnb.course import exercises, try_it
-from bpfnb.course.notebooks import chapters, write_whole
+from bpfnb.course.notebooks import Cell, Notebook, chapters, source, title, write_whole
 
 __all__ = [
     "KERNELSPEC",
@@ -53,28 +53,6 @@ UNSTABLE = "nbval-ignore-output"
 NAVIGATION = "navigation"
 TIMEOUT = 120  # seconds a cell may take
 PROCESSES = 2
-
-Notebook = dict[str, Any]
-Cell = dict[str, Any]
-
-
-def title(notebook: Notebook) -> str:
-    r"""Return the first heading of a chapter, without its marks.
-
-    >>> title({"cells": [{"cell_type": "markdown", "source": "# Write filters\n\nText"}]})
-    'Write filters'
-    """
-    for cell in notebook["cells"]:
-        for line in source(cell).splitlines():
-            if cell["cell_type"] == "markdown" and line.startswith("# "):
-                return line[2:].strip()
-    return ""
-
-
-def source(cell: Cell) -> str:
-    """Return a cell's text; nbformat allows a list of lines too."""
-    text = cell["source"]
-    return text if isinstance(text, str) else "".join(text)
 
 
 def navigation(titles: dict[str, str], name: str) -> Cell:

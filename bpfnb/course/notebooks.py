@@ -18,10 +18,25 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bpfnb.errors import BpfError, UnavailableError
 
-__all__ = ["MANIFEST", "Delivery", "chapters", "deliver", "notebooks_folder"]
+__all__ = [
+    "MANIFEST",
+    "Cell",
+    "Delivery",
+    "Notebook",
+    "chapters",
+    "deliver",
+    "notebooks_folder",
+    "source",
+    "title",
+    "titles",
+]
+
+Notebook = dict[str, Any]
+Cell = dict[str, Any]
 
 MANIFEST = ".bpfnb-course.json"
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -79,6 +94,38 @@ def notebooks_folder(package: Path = PACKAGE) -> Path:
 def chapters(folder: Path | None = None) -> list[Path]:
     """Return the chapters' paths in reading order: `NN_lower_case_title.ipynb`."""
     return sorted((folder or notebooks_folder()).glob("[0-9][0-9]_*.ipynb"))
+
+
+def title(notebook: Notebook) -> str:
+    r"""Return the first heading of a chapter, without its marks.
+
+    >>> title({"cells": [{"cell_type": "markdown", "source": "# Write filters\n\nText"}]})
+    'Write filters'
+    """
+    for cell in notebook["cells"]:
+        for line in source(cell).splitlines():
+            if cell["cell_type"] == "markdown" and line.startswith("# "):
+                return line[2:].strip()
+    return ""
+
+
+def source(cell: Cell) -> str:
+    """Return a cell's text; nbformat allows a list of lines too."""
+    text = cell["source"]
+    return text if isinstance(text, str) else "".join(text)
+
+
+def titles() -> dict[str, str]:
+    """Return the chapters' titles by their numbers; none where there are no chapters.
+
+    >>> titles()["07"]
+    'Write filters'
+    """
+    try:
+        paths = chapters()
+    except UnavailableError:
+        return {}
+    return {path.name[:2]: title(json.loads(path.read_text("utf-8"))) for path in paths}
 
 
 def deliver(folder: Path, source: Path | None = None) -> Delivery:

@@ -1,7 +1,7 @@
 """The cells that exercises have in notebooks, made from their sheets.
 
     with_exercises(notebook, exercises, "07_write_filters.ipynb")
-    solutions(setup, exercises, "07_write_filters.ipynb", "Write filters")
+    solutions(exercises, "07_write_filters.ipynb", "Write filters", setup, {})
 
 In a chapter they stand behind the cell `try-it`: for each exercise a statement and a cell
 to edit.  The solutions are a notebook of their own, in the folder `solutions`.
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bpfnb.course.exercises import Exercise
+from bpfnb.course.notebooks import Cell, Notebook
 from bpfnb.errors import BpfError
 
 __all__ = ["FOLDER", "TRY_IT", "solutions", "with_exercises"]
@@ -22,9 +23,6 @@ __all__ = ["FOLDER", "TRY_IT", "solutions", "with_exercises"]
 FOLDER = "solutions"
 TRY_IT = "try-it"
 PREFIXES = ("exercise-", "answer-")  # of the ids of cells that are made here
-
-Cell = dict[str, Any]
-Notebook = dict[str, Any]
 
 
 def with_exercises(notebook: Notebook, exercises: Sequence[Exercise], name: str) -> Notebook:

@@ -66,8 +66,8 @@ def judged(exercise: Exercise, program: Program, packets: Sequence[Packet]) -> A
     faults = checker.check(program)
     if faults:
         first = faults[0]
-        at = "" if first.pc is None else f"({first.pc:03d}): "
-        return Answer(exercise, False, f"the kernel refuses it: {at}{first.message}")
+        at = "" if first.pc is None else f" at ({first.pc:03d})"
+        return Answer(exercise, False, f"the kernel refuses it{at}: {first.message}")
     return judge(exercise, program, packets)
 
 
@@ -153,7 +153,8 @@ def progress(line: str) -> Progress:
     """
     from bpfnb.course import progress as kept
     from bpfnb.course.exercises import chapters
-    from bpfnb.views.exercise import Progress, Standing
+    from bpfnb.course.notebooks import titles
+    from bpfnb.views.exercise import Chapter, Progress, Standing
 
     asked = line.strip()
     if asked not in ("", "--forget"):
@@ -161,14 +162,14 @@ def progress(line: str) -> Progress:
     known = kept.Progress.read()
     if asked:
         known.forget()
-    rows = []
+    rows, names = [], titles()
     for chapter, exercises in chapters().items():
         standings = []
         for each in exercises:
             record = known[each.id]
             state = "right" if record.right else "tried" if record.tries else "open"
             standings.append(Standing(each.id, each.title, state, record.tries, record.hints))
-        rows.append((chapter, tuple(standings)))
+        rows.append(Chapter(chapter, names.get(chapter, ""), tuple(standings)))
     return Progress(tuple(rows), str(known.path), tuple(known.notes))
 
 

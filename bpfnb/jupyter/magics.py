@@ -154,12 +154,15 @@ def answer(options: Options, source: Source) -> Result:
 
 
 def for_exercise(options: Options) -> Options:
-    """The options with the exercise's link type, if none is given."""
+    """The options with the exercise's link type."""
     if not options.exercise:
         return options
     from bpfnb.course.exercises import find
 
-    return replace(options, linktype=options.linktype or find(options.exercise).linktype)
+    exercise = find(options.exercise)
+    if options.linktype not in ("", exercise.linktype):
+        raise UsageError(f"{exercise.id} is about {exercise.linktype}: leave out -y")
+    return replace(options, linktype=exercise.linktype)
 
 
 def with_exercise(

@@ -196,7 +196,7 @@ OPTIONS: tuple[Option, ...] = (
         "--exercise",
         "ID",
         "hold the program against an exercise of the course, like 07.2: right, or a packet that "
-        "it gets wrong; %%bpf_hint 07.2 gives a hint, %%bpf_progress says how far you are",
+        "it gets wrong; %bpf_hint 07.2 gives a hint, %bpf_progress says how far you are",
     ),
     word("file", "-F", "FILE", "take the expression or the body from a file"),
     word("out", "-o --out", "NAME", "the result into the variable NAME"),
