@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -215,6 +216,24 @@ def test_programs_and_packets_can_be_loaded_later() -> None:
     assert stop(debugger.cmd("load bpf ret #5")).position == 0
     assert not debugger.points
     assert debugger.run(1).ret == 5
+
+
+def test_blanks_of_a_line_may_be_tabs() -> None:
+    debugger = Debugger()
+    assert "no packets" in words(debugger.cmd("load\tbpf \tret\t#5"))
+    assert stop(debugger.cmd(f"load pcap\t{samples.path('ping')}")).reason == "loaded 8 packets"
+
+
+def test_numbers_may_be_numpys(debugger: Debugger) -> None:
+    (found,) = np.flatnonzero(ICMP.run_many(samples.open("ping")))[:1]
+    chosen = debugger.select(found + 1)
+    assert (chosen.packet, type(chosen.packet)) == (3, int)
+    assert debugger.step(np.int64(2)).position == 2
+    assert words(debugger.breakpoint(np.uint32(4))) == "breakpoint (004)"
+    assert debugger.run(np.int32(1)).reason == "breakpoint at (004)"
+    for wrong in (np.float64(1), np.array([1, 2]), np.bool_(True)):
+        with pytest.raises(bpf.BpfError, match="whole number"):
+            debugger.select(wrong)  # type: ignore[arg-type]
 
 
 def test_a_file_is_one_even_without_an_ending(tmp_path: Path) -> None:

@@ -56,6 +56,18 @@ def test_a_load_has_the_field_that_explain_names(linktype: str) -> None:
                 assert line.unless or "." not in (line.field or ""), line
 
 
+def test_a_length_in_x_is_not_called_what_a_holds() -> None:
+    program = bpf.assemble("ldh [12]\njeq #0x800, ip, drop\nip: ldx len\nret x\ndrop: ret #0")
+    assert meanings(program, 1) == {0: "Ether.type", 1: "IPv4"}
+
+
+def test_a_part_that_is_multiplied_stands_in_parentheses() -> None:
+    program = bpf.assemble(
+        "ldh [12]\njeq #0x800, ip, drop\nip: ldxb 4*([15]&0xf)\ntxa\ndrop: ret a"
+    )
+    assert meanings(program, 1)[2] == "4*(IP.tos & 0xf)"
+
+
 def test_where_later_fragments_were_not_ruled_out_there_is_no_name() -> None:
     program = bpf.assemble(
         "ldh [12]\njeq #0x800, a, no\na: ldb [23]\njeq #6, b, no\n"

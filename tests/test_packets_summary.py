@@ -58,6 +58,11 @@ def test_without_a_link_type_the_first_bytes_stand_for_the_layers() -> None:
     assert summary(b"abc", 60000).startswith("LINKTYPE_60000, 3 bytes")
 
 
+def test_no_bytes_are_no_packet_of_scapys_defaults() -> None:
+    assert summary(b"", 1) == "EN10MB, 0 bytes"
+    assert summary(b"", None, FRAME) == "link type unknown, 0 bytes"
+
+
 def test_control_characters_and_endless_names_are_tamed() -> None:
     question = DNS(qd=DNSQR(qname=b"a\x1b[31m\n.example."))
     line = packets(FRAME / NET / UDP(dport=53) / question).summary(0)

@@ -80,6 +80,13 @@ def test_the_text_has_layers_bytes_marks_and_fields() -> None:
     assert "     23  IP.proto    17 (udp)           (002)    read  1" in text.splitlines()
 
 
+def test_a_layer_that_a_row_cuts_in_two_has_its_name_over_both() -> None:
+    tagged = FRAME[:12] + bytes.fromhex("8100000a") + FRAME[12:]
+    rows = str(PacketBytes(tagged, fields(tagged, 1))).splitlines()
+    assert rows[2].endswith("┐┌ VLAN")
+    assert rows[4].strip().startswith("VLAN┐┌ IP ")
+
+
 def test_bytes_that_another_run_would_read_are_marked_otherwise() -> None:
     text = shown(ARP).text()
     assert "01[08 06]00" in text

@@ -23,7 +23,7 @@ from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import trace
 from bpfnb.views.minimap import MOST as SMALL
 from bpfnb.views.minimap import minimap
-from bpfnb.views.stepper import MODULES, MOST, STEPS, STYLE, Stepper, module
+from bpfnb.views.stepper import MODULES, MOST, OCTETS, STEPS, STYLE, Stepper, module
 from tests.strategies import close_packets, close_programs, legal_programs, packet_bytes
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -89,6 +89,9 @@ def test_many_packets_are_left_out_and_counted() -> None:
     assert (len(late["runs"]), late["first"], late["left"]) == (MOST + 1, MOST, 6)
     long = bpf.Program.from_insns([*[(0x30, 0, 0, 0)] * 4095, (0x16, 0, 0, 0)]).trace(b"\7")
     assert len(Stepper([long] * 50).score()["runs"]) == STEPS // 4096
+    large = PROGRAM.trace(bytes(65_535))
+    assert len(Stepper([large] * 50, first=45).score()["runs"]) == OCTETS // 65_535
+    assert Stepper([large] * 2, total=1_000_000).score()["left"] == 999_998
 
 
 def test_static_forms_are_the_same_in_every_process() -> None:

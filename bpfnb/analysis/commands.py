@@ -31,6 +31,7 @@ __all__ = ["COMMANDS", "do", "summary"]
 WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 WORD = re.compile(r"[ \t]*([^ \t]*)[ \t]*")
 NUMBER_AND_REST = re.compile(r"([0-9]{1,9})(?:[ \t]+|$)")
+WHAT = re.compile(r"(bpf|pcap)[ \t]+(.+)", re.DOTALL)
 IF = re.compile(r"if\b[ \t]*", re.IGNORECASE)
 
 
@@ -129,10 +130,10 @@ def place(command: str, line: Line) -> tuple[int, int] | None:
 
 def load(debugger: Debugger, line: Line) -> Stop | Said:
     """Load bpf PROGRAM, or pcap FILE."""
-    what, _, rest = line.rest.partition(" ")
-    given = rest.strip(" \t")
-    if what not in ("bpf", "pcap") or not given:
+    match = WHAT.fullmatch(line.rest)
+    if match is None:
         raise BY_NAME["load"].wrong(line)
+    what, given = match.groups()
     if what == "bpf":
         return debugger.load_bpf(given)
     from pathlib import Path

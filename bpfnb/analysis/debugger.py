@@ -23,7 +23,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from bpfnb.analysis import commands
 from bpfnb.analysis.conditions import Condition, facts, parse
@@ -130,16 +131,16 @@ class Debugger:
 
     # select, step, run
 
-    def select(self, n: int) -> Stop:
+    def select(self, n: SupportsIndex) -> Stop:
         """Stand before the first step on packet `n`, counted from 1."""
-        batch = self.batch
-        if not 1 <= whole(n, "a packet's number") <= len(batch):
+        batch, number = self.batch, whole(n, "a packet's number")
+        if not 1 <= number <= len(batch):
             have = count(len(batch), "packet")
-            raise BpfError(f"there is no packet {n} in {have}; they are counted from 1")
-        place = Place(n, 0, self._traced(self.program, batch, n))
+            raise BpfError(f"there is no packet {number} in {have}; they are counted from 1")
+        place = Place(number, 0, self._traced(self.program, batch, number))
         return self._arrive(place, "selected")
 
-    def step(self, n: int = 1) -> Stop:
+    def step(self, n: SupportsIndex = 1) -> Stop:
         """Go `n` steps on, or back when negative; not beyond this packet's run.
 
         Breakpoints and watches stop a run, not a step.
@@ -160,20 +161,21 @@ class Debugger:
             arrived = place
         return self._arrive(arrived, words, tally, moved)
 
-    def run(self, n: int | None = None) -> Stop:
+    def run(self, n: SupportsIndex | None = None) -> Stop:
         """Run to the next breakpoint or watch, over packets; to the end of `n` of them at most.
 
         The rest of the current packet's run counts as one.  From the end of the last
         packet a run begins anew with the first.  An unchecked program that does not end
         on a packet stops there.
         """
-        if n is not None and whole(n, "a number of packets") < 1:
-            raise BpfError(f"run takes a number of packets, 1 or more, not {n}")
+        most = None if n is None else whole(n, "a number of packets")
+        if most is not None and most < 1:
+            raise BpfError(f"run takes a number of packets, 1 or more, not {most}")
         place, batch, program = self.place, self.batch, self.program
         if place.ended:
             following = place.packet % len(batch) + 1
             place = Place(following, 0, self._traced(program, batch, following))
-        last = len(batch) if n is None else min(place.packet + n - 1, len(batch))
+        last = len(batch) if most is None else min(place.packet + most - 1, len(batch))
         tally = Tally()
         while True:
             found = self._walk(place, tally)
@@ -234,7 +236,7 @@ class Debugger:
     # breakpoint, watch, log
 
     def breakpoint(
-        self, pc: int | str | None = None, condition: Condition | str | None = None
+        self, pc: SupportsIndex | str | None = None, condition: Condition | str | None = None
     ) -> Said:
         """Stop runs before instruction `pc`, if `condition` holds then.
 
@@ -257,7 +259,9 @@ class Debugger:
             self.points = replace(self.points, watches=(*self.points.watches, read))
         return self._set("watch")
 
-    def logpoint(self, pc: int | str | None = None, template: Template | str | None = None) -> Said:
+    def logpoint(
+        self, pc: SupportsIndex | str | None = None, template: Template | str | None = None
+    ) -> Said:
         """Say `template` whenever instruction `pc` runs, "A is {A:#x}"; no stop.
 
         None lists the logpoints, "reset" takes all away.
@@ -272,12 +276,12 @@ class Debugger:
             self.points = replace(self.points, logpoints={**self.points.logpoints, at: read})
         return self._set("log")
 
-    def _pc(self, pc: int | str) -> int:
+    def _pc(self, pc: SupportsIndex | str) -> int:
         """An instruction's index, held against the program."""
-        size = len(self.program)
-        if not 0 <= whole(pc, "an instruction's index") < size:
-            raise BpfError(f"there is no instruction {pc}", f"the program has 0–{size - 1}")
-        return int(pc)
+        size, at = len(self.program), whole(pc, "an instruction's index")
+        if not 0 <= at < size:
+            raise BpfError(f"there is no instruction {at}", f"the program has 0–{size - 1}")
+        return at
 
     def _set(self, kind: str) -> Said:
         """What is set of one kind."""
@@ -398,11 +402,14 @@ class Debugger:
         return f"<{type(self).__name__}: packet {place.packet} of {have}, {where}>"
 
 
-def whole(number: object, what: str) -> int:
-    """A whole number that was given; BpfError for anything else."""
-    if not isinstance(number, int) or isinstance(number, bool):
-        raise BpfError(f"{what} is a whole number, not {number!r}")
-    return number
+def whole(number: Any, what: str) -> int:
+    """A whole number that was given, numpy's too; BpfError for anything else."""
+    try:
+        if not isinstance(number, bool):
+            return index(number)
+    except TypeError:
+        pass
+    raise BpfError(f"{what} is a whole number, not {number!r}")
 
 
 @contextmanager

@@ -75,14 +75,19 @@ def meaning(insn: Insn, state: State, known: tuple[Header, ...]) -> tuple[str, s
     term = None
     if row.size:
         term = loaded(state, insn)
-    elif (row.cls is Class.ALU or row.form is Form.LEN) and (left := after(state, insn).A):
-        term = left.single
+    elif row.cls is Class.ALU or row.form is Form.LEN:
+        left = after(state, insn)
+        kept = left.X if row.cls is Class.LDX else left.A
+        term = kept.single if kept else None
     if isinstance(term, Note):
         return term.name, "", False  # which the instruction says itself
     name = term_name(term, known) if isinstance(term, Bits) else None
     if name is None or not sure(name):
         return "", "", False
-    return name.text, f"{1 << name.drop}*{name.text}" if name.drop > 0 else name.text, False
+    if name.drop <= 0:
+        return name.text, name.text, False
+    whole = f"({name.text})" if " " in name.text else name.text
+    return name.text, f"{1 << name.drop}*{whole}", False
 
 
 def sure(name: Name) -> bool:

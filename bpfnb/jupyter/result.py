@@ -162,14 +162,14 @@ class Result(Picture):
 
     @cached_property
     def stepper(self) -> Stepper:
-        """The run on each of the first packets, to step through."""
-        first = self.number("step")
-        self.traced(first)
-        many = range(min(max(MOST, first), len(self.batch)))
-        titles = [f"packet {at + 1}, {self.batch.summary(at)}" for at in many]
-        linktypes = [self.batch[at].linktype for at in many]
+        """The run on each of the first packets, and on the one asked for, to step through."""
+        batch, first = self.batch, self.number("step") - 1
+        self.traced(first + 1)
+        many = sorted({*range(min(MOST, len(batch))), first})
+        titles = [f"packet {at + 1}, {batch.summary(at)}" for at in many]
+        linktypes = [batch[at].linktype for at in many]
         traces = [self.traces[at] for at in many]
-        return Stepper(traces, titles, first - 1, linktypes=linktypes)
+        return Stepper(traces, titles, many.index(first), linktypes=linktypes, total=len(batch))
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None

@@ -72,7 +72,7 @@ def summary(data: bytes, linktype: int | None, source: Any = None) -> str:
     layer = layer_class(linktype)
     if layer is None and linktype is None and source is not None and is_packet(source):
         layer = type(source)
-    if layer is None:
+    if layer is None or not data:  # of no bytes scapy makes a packet of its defaults
         start = data[:16].hex(" ", 2)
         told = f": {start}{' …' if len(data) > 16 else ''}" if data else ""
         return f"{name(linktype)}, {count}{told}"

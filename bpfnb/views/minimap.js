@@ -108,7 +108,7 @@ class Minimap {
   block(block, listing) {
     const { start, stop, x, y, width, height, label, reachable } = block;
     const group = shape("g", { class: reachable ? "block" : "block unreachable", transform: `translate(${x} ${y})` });
-    group.id = `minimap-${Minimap.made++}`;
+    group.id = freshId();
     group.setAttribute("role", "option");
     group.setAttribute("aria-selected", "false");
     const pcs = stop - start > 1 ? `instructions ${start}–${stop - 1}` : `instruction ${start}`;
@@ -199,4 +199,3 @@ class Minimap {
     else if (inner.right > outer.right) this.box.scrollLeft += inner.right - outer.right + room;
   }
 }
-Minimap.made = 0;

@@ -264,7 +264,8 @@ def brackets(segments: Sequence[Segment]) -> str:
             shown += " " * size
             continue
         room = size - each.begins - each.ends
-        label = f" {each.item.layer} " if len(each.item.layer) + 2 <= room else ""
+        label = f" {each.item.layer} "[:room]
+        label = label if each.item.layer in label else ""
         shown += "┌" * each.begins + label.ljust(room, "─") + "┐" * each.ends
     return shown
 

@@ -1,4 +1,4 @@
-/* A long list in a box that scrolls: the stepper's listing, and its packet.
+/* A long list in a box that scrolls: the stepper's listing, and its packet; and ids.
  *
  * Rows have one height.  A short list is there at once; a long one is made in pieces, each when
  * it is first near to what is seen, or asked for, so that 4,096 instructions are no matter.
@@ -8,6 +8,11 @@
 const CHUNK = 64; // rows
 const AT_ONCE = 256; // rows that need no pieces
 const NEAR = "300px"; // of what is seen
+
+// Each widget of a page has a module of its own, and ids are the page's.
+const OWN = Math.random().toString(36).slice(2);
+let ids = 0;
+const freshId = () => `bpfnb-${OWN}-${ids++}`;
 
 class Sheet {
   // `make(at)` is what stands in row `at`: an object, its element in `line`.

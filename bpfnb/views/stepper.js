@@ -7,8 +7,8 @@
  * debugger (`analysis/points.py`), within one packet.  All text is set as text.
  *
  * `stepper.py` puts three files before this one.  From `conditions.js` are readCondition,
- * readTemplate, factsOf, holds and fill; from `sheet.js` Sheet; from `minimap.js` the graph,
- * Reached and firsts.
+ * readTemplate, factsOf, holds and fill; from `sheet.js` Sheet and freshId; from `minimap.js`
+ * the graph, Reached and firsts.
  */
 
 const KEYS = [
@@ -40,6 +40,11 @@ function button(text, label, press) {
   return made;
 }
 
+function able(pressed, whether) {
+  // Not `disabled`: that takes the focus away, and keys would then be the notebook's.
+  pressed.setAttribute("aria-disabled", String(!whether));
+}
+
 function places(step) {
   // The bytes that a step read.
   const found = [];
@@ -59,6 +64,7 @@ const WIDE = 16; // bytes in one
 const LAST = 24; // steps that the path tells in words
 const LEGEND = "solid: true, dashed: false; thick: the way so far";
 
+const counted = (number, what) => `${number.toLocaleString("en")} ${what}${number === 1 ? " is" : "s are"}`;
 const padded = (pc) => `(${String(pc).padStart(3, "0")})`;
 const hex = (value) => `0x${(value >>> 0).toString(16)}`;
 
@@ -155,7 +161,7 @@ class Stepper {
     this.packet.setAttribute("aria-label", "packet's bytes");
     this.packet.tabIndex = 0;
     state.append(this.registers, this.packet);
-    if (this.score.left > 0) state.append(node("p", "note", `${this.score.left} more packets are not in here`));
+    if (this.score.left > 0) state.append(node("p", "note", `${counted(this.score.left, "more packet")} not in here`));
     panels.append(left, state, this.graph());
     return panels;
   }
@@ -191,7 +197,7 @@ class Stepper {
     add.type = "submit";
     this.wrong = node("div", "wrong");
     this.wrong.setAttribute("role", "alert");
-    this.wrong.id = `${Stepper.name}-${Stepper.made++}`;
+    this.wrong.id = freshId();
     this.form.append(this.kind, this.where, this.entry, add, this.wrong);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -227,7 +233,7 @@ class Stepper {
     const line = node("div", this.ran?.places.get(pc) <= this.at ? "row" : "row unseen");
     line.setAttribute("role", "option");
     line.setAttribute("aria-selected", "false");
-    line.id = `${Stepper.name}-${Stepper.made++}`;
+    line.id = freshId();
     line.title = insn.sentence;
     const mark = node("span", "mark");
     const stop = node("span", "stop");
@@ -425,7 +431,7 @@ class Stepper {
       return node("div", "", `step ${at} ${padded(pc)} ${words}`);
     });
     const left = said.length - lines.length;
-    if (left) lines.unshift(node("div", "note", `${left} earlier lines are not shown`));
+    if (left) lines.unshift(node("div", "note", `${counted(left, "earlier line")} not shown`));
     this.log.replaceChildren(...(lines.length ? lines : [node("div", "note", "nothing logged up to here")]));
     this.log.scrollTop = this.log.scrollHeight;
   }
@@ -471,8 +477,8 @@ class Stepper {
     this.scrub.value = this.at;
     this.scrub.setAttribute("aria-valuetext", `step ${this.at} of ${steps.length}`);
     this.count.textContent = `step ${this.at} of ${steps.length}`;
-    this.back.disabled = this.reset.disabled = this.at === 0;
-    this.forth.disabled = this.runs.disabled = this.to.disabled = this.at === steps.length;
+    for (const each of [this.back, this.reset]) able(each, this.at > 0);
+    for (const each of [this.forth, this.runs, this.to]) able(each, this.at < steps.length);
     this.path.textContent = `path: ${this.at > LAST ? "… → " : ""}${steps.slice(Math.max(0, this.at - LAST), this.at).map((each) => each.pc).join(" → ") || "–"}`;
   }
 
@@ -571,6 +577,8 @@ class Stepper {
       "?": () => this.toggleHelp(),
     };
     if (ranged && event.key.length > 1) return;
+    // A box that scrolls does so by these.
+    if ([this.packet, this.log].includes(event.target) && ["ArrowUp", "ArrowDown"].includes(event.key)) return;
     const act = keys[event.key];
     if (!act) return;
     act();
@@ -578,7 +586,6 @@ class Stepper {
     event.stopPropagation();
   }
 }
-Stepper.made = 0;
 
 function render({ model, el }) {
   new Stepper(model.get("score"), el);

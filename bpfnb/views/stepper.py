@@ -42,7 +42,8 @@ MODULES = tuple(  # one module in this order
     HERE / name for name in ("conditions.js", "sheet.js", "minimap.js", "stepper.js")
 )
 STYLE = HERE / "stepper.css"
-MOST, STEPS = 200, 20_000  # packets to switch between, and steps of them all, that a page gets
+# What a page gets: packets to switch between; steps and bytes of them all.
+MOST, STEPS, OCTETS = 200, 20_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Stepper(View):
     `titles` name the packets; `first` is the one that is shown first, from 0.  `linktypes`
     are the packets' own, by which their fields get names; where one is missing or None it
     is that of the trace's packet, else the program's.  `above` and `below` are HTML of
-    views around it, for a page that shows the widget alone.
+    views around it, for a page that shows the widget alone; `total` is how many packets
+    there are, where they are more than the traces.
     """
 
     traces: Sequence[Trace]
@@ -61,6 +63,7 @@ class Stepper(View):
     above: str = ""
     below: str = ""
     linktypes: Sequence[int | None] = ()
+    total: int = 0
 
     def text(self) -> str:
         """The run on the first packet, as a table."""
@@ -95,20 +98,23 @@ class Stepper(View):
             "map": minimap(self.traces[self.first].program),
             "runs": [run(self.traces[at], self.title(at), self.known(at)) for at in shown],
             "first": shown.index(self.first),
-            "left": len(self.traces) - len(shown),
+            "left": max(self.total, len(self.traces)) - len(shown),
             "above": inert(self.above),
             "below": inert(self.below),
         }
 
     def shown(self) -> list[int]:
         """The packets that are in the score: the first ones, and the one shown first."""
-        chosen, steps = [self.first], len(self.traces[self.first].steps)
+        own = self.traces[self.first]
+        chosen, steps, octets = [self.first], len(own.steps), len(own.data)
         for at, trace in enumerate(self.traces[:MOST]):
-            steps += len(trace.steps) if at != self.first else 0
-            if steps > STEPS:
+            if at == self.first:
+                continue
+            steps, octets = steps + len(trace.steps), octets + len(trace.data)
+            if steps > STEPS or octets > OCTETS:
                 break
             chosen.append(at)
-        return sorted(set(chosen))
+        return sorted(chosen)
 
     @cached_property
     def widget(self) -> Any:

@@ -684,3 +684,59 @@ def test_the_graph_is_seen_where_colours_are_forced(page: Page) -> None:
     assert stepper.locator(".track.plain .line").first.evaluate(colour) == ink
     box = stepper.locator(".block.here .box")
     assert box.evaluate(colour) not in (ink, box.evaluate("e => getComputedStyle(e).fill"))
+
+
+# Where the focus is
+
+
+def test_a_button_that_can_do_no_more_keeps_the_focus(page: Page) -> None:
+    # Else the next key would be the notebook's: b is a new cell, x cuts one.
+    stepper = alone(page, Stepper([trace(PAPER, TO_80)]))
+    run = stepper.get_by_role("button", name="run to the next breakpoint")
+    run.click()
+    expect(run).to_be_disabled()
+    expect(run).to_be_focused()
+    page.keyboard.press("b")
+    assert position(stepper) == "step 7 of 8"
+    expect(run).to_be_enabled()
+    back = stepper.get_by_role("button", name="one step back")
+    back.focus()
+    for _ in range(9):
+        page.keyboard.press("Enter")
+    assert position(stepper) == "step 0 of 8"
+    expect(back).to_be_disabled()
+    expect(back).to_be_focused()
+
+
+def test_a_step_that_goes_nowhere_changes_nothing(page: Page) -> None:
+    stepper = alone(page, Stepper([trace(PAPER, TO_80)]))
+    debugger = Debugger(PAPER, [TO_80])
+    debugger.breakpoint(0)
+    cursor(stepper, 0)
+    for key in "xrbr":
+        page.keyboard.press(key)
+    debugger.run()
+    debugger.step(-1)
+    assert position(stepper) == f"step {debugger.run().position} of 8" == "step 8 of 8"
+
+
+def test_arrows_scroll_a_box_of_bytes(page: Page) -> None:
+    stepper = alone(page, Stepper([trace(PAPER, TO_80 + bytes(1400))]))
+    box = stepper.get_by_role("region", name="packet's bytes")
+    box.focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("document.activeElement.scrollTop > 0")
+    expect(stepper.locator(".row.cursor")).to_contain_text("(000)")
+
+
+def test_two_steppers_of_a_page_have_no_id_in_common(page: Page) -> None:
+    alone(page, Stepper([trace(PAPER, TO_80)]))
+    page.evaluate(ALONE, {"text": module(), "score": Stepper([trace(PAPER, TO_80)]).score()})
+    assert page.locator(".bpfnb-stepper").count() == 2
+    ids = page.locator("[id]").evaluate_all("all => all.map(each => each.id)")
+    assert len(ids) == len(set(ids)) > 20
+    second = page.locator(".bpfnb-stepper").last
+    second.get_by_role("listbox", name="program").focus()
+    page.keyboard.press("ArrowDown")
+    inside = "e => e.contains(document.getElementById(e.getAttribute('aria-activedescendant')))"
+    assert second.get_by_role("listbox", name="program").evaluate(inside)
