@@ -216,6 +216,10 @@ OTHERS = [
     ("07.2", "not ip or not ip[12:4] = 0xc0000201"),
     ("07.3", "ip[6:2] & 0x3fff = 0x2000"),
     ("07.5", "ip proto 6 or ip proto 17 or ip proto 132"),
+    ("08.1", "ip and udp dst port 53"),
+    ("08.2", "ether[12:2] = 0x8100 and (ether[14:2] & 0xfff = 10 or ether[14:2] & 0xfff = 20)"),
+    ("08.4", "ip6 and (udp dst port 53 or (ip6[6]=0 and ip6[40]=17 and ip6[50+8*ip6[41]:2]=53))"),
+    ("08.5", "tcp and ((ip[2:2] - ((ip[0] & 0xf) << 2)) - ((tcp[12] & 0xf0) >> 2)) != 0"),
 ]
 
 
@@ -254,6 +258,12 @@ WRITTEN_DIFFERENTLY = """
      ret #0
 07.4 ld #len / st M[1] / jgt #60, long, short / short: ret #0 / long: ld M[1] / sub #14 / ret a
 07.4 ld #len / sub #14 / st M[1] / jgt #46, +0, no / ld M[1] / ret a / no: ret #0
+08.3 ldh [12] / jeq #0x800, ip, +0 / jeq #0x8100, +0, no / ldx #4 / ldh [16] / jeq #0x800, ip,
+     no / ip: ld [x+30] / jeq #0xc0000202, +0, no / ld [x+26] / jeq #0xc0000201, +0, no / ldb [x+23]
+     / jeq #17, +0, no / ret #1 / no: ret #0
+08.4 ldh [12] / jeq #0x86dd, +0, no / ldb [20] / jeq #17, udp, +0 / jeq #0, +0, no / ldb [54] / jeq
+     #17, +0, no / ldb [55] / mul #8 / add #8 / tax / udp: ldh [x+56] / jeq #53, +0, no / ret #1 /
+     no: ret #0
 """
 ANSWERS = [
     tuple(row.split(" ", 1))
