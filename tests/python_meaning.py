@@ -6,9 +6,9 @@
 
 It reads the text by `ast` and knows only what Python says of it: operands from left to
 right, `and` and `or` no further than needed, names that are not bound yet, a subscript
-counted from the end when it is negative, integers without an end.  A number is kept by
-its bounds; where these go beyond 32 bits, 72 hold it exactly.  Ways that meet again are
-joined as in `formula`.  What is not known here raises Unsupported, and is never guessed.
+counted from the end when it is negative, integers without an end (`python_numbers`).
+Ways that meet again are joined as in `formula`.  What is not known here raises
+Unsupported, and is never guessed.
 
 Left out: what `extension` and `far_load` do with notes, which is Linux's word and the
 same for machine and source; errors that they raise.
@@ -19,10 +19,11 @@ Source: Python's language reference, 4.2 and 6; `struct` for `word`, which is un
 from __future__ import annotations
 
 import ast
-import operator
-from collections.abc import Callable, Mapping, Sequence
+import builtins
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import reduce
+from typing import TypeGuard
 
 from bpfnb.analysis import formula
 from bpfnb.analysis.formula import DEVICE, FAR, NOTES, AnyPacket, Meaning
@@ -33,79 +34,34 @@ from bpfnb.analysis.terms import (
     any_of,
     choose,
     combined,
-    compared,
     differ,
     negated,
     term,
     z3,
 )
+from bpfnb.backends import pygen
 from bpfnb.cbpf.ancillary import BY_K, LL_OFF, NET_OFF
 from bpfnb.cbpf.machine import MASK
+from tests.python_numbers import (
+    BITS,
+    UNSET,
+    Number,
+    Unsupported,
+    calculated,
+    chosen,
+    holding,
+    known,
+)
 
-BITS = 72  # for a product of two words and some sums; what may need more is Unsupported
-CUT = 200_000  # z3's effort to find what is equal where ways meet
 OPERATORS: dict[type[ast.operator], str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "div", ast.Mod: "mod",
     ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor", ast.LShift: "lsh", ast.RShift: "rsh",
 }  # fmt: skip
-PYTHONS: dict[str, Callable[[Any, Any], Any]] = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.floordiv,
-    "mod": operator.mod, "and": operator.and_, "or": operator.or_, "xor": operator.xor,
-    "lsh": operator.lshift, "rsh": operator.rshift,
+ORDER: dict[type[ast.cmpop], str] = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Gt: ">", ast.GtE: ">=", ast.Lt: "<", ast.LtE: "<=",
 }  # fmt: skip
-ORDER: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], Any], bool]] = {
-    ast.Eq: ("jeq", lambda a, b: a == b, True),
-    ast.NotEq: ("jeq", lambda a, b: a == b, False),
-    ast.Gt: ("jgt", lambda a, b: a > b, True),
-    ast.LtE: ("jgt", lambda a, b: a > b, False),
-    ast.GtE: ("jge", lambda a, b: a >= b, True),
-    ast.Lt: ("jge", lambda a, b: a >= b, False),
-}  # the same for words, and for 72 bits with a sign; whether the answer stays
-
-
-class Unsupported(Exception):  # noqa: N818  said of the source, which may be right
-    """Python that the formula does not know."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """An int between bounds, or None where `none`, or no value yet where `unset`.
-
-    `low` are its last 32 bits, all of it when the bounds are a word's; else `full` is it.
-    """
-
-    low: Word
-    least: int
-    most: int
-    full: Any = None
-    none: Condition = False
-    unset: Condition = False
-
-    @property
-    def is_word(self) -> bool:
-        return 0 <= self.least and self.most <= MASK
-
-    @property
-    def exact(self) -> Any:
-        """Itself in 72 bits, with a sign."""
-        if self.least == self.most:
-            return z3.BitVecVal(self.least, BITS)
-        return z3.ZeroExt(BITS - 32, term(self.low)) if self.full is None else self.full
-
-
-def known(value: int) -> Number:
-    return Number(value & MASK, value, value)
-
-
-def bounded(low: Word, least: int, most: int, full: Callable[[], Any]) -> Number:
-    """A number between bounds, made in 72 bits only where it needs more than 32."""
-    if least == most:
-        return known(least)
-    if 0 <= least and most <= MASK:
-        return Number(low, least, most)
-    if not -(1 << BITS - 1) <= least <= most < 1 << BITS - 1:
-        raise Unsupported(f"a number that may be {least} or {most}")
-    return Number(low, least, most, full())
+KNOWN = {"P", "notes", *pygen.NAMES, *dir(builtins)}
+CUT = 200_000  # z3's effort to find what is equal where ways meet
 
 
 @dataclass(frozen=True)
@@ -118,29 +74,10 @@ class State:
     drawn: Word = 0
 
 
-UNSET = Number(0, 0, 0, unset=True)
-
-
-def either(when: Condition, a: Condition, b: Condition) -> Condition:
-    return a if a is b else any_of(all_of(when, a), all_of(negated(when), b))
-
-
-def chosen(when: Condition, a: Number, b: Number) -> Number:
-    """The one or the other; the value of a name that is unset is any."""
-    none, unset = either(when, a.none, b.none), either(when, a.unset, b.unset)
-    if a.unset is True or b.unset is True:
-        return replace(b if a.unset is True else a, none=none, unset=unset)
-    made = bounded(choose(when, a.low, b.low), min(a.least, b.least), max(a.most, b.most),
-                   lambda: z3.If(when, a.exact, b.exact))  # fmt: skip
-    return replace(made, none=none, unset=unset)
-
-
 def joined(one: State, two: State) -> State:
     """Where two ways meet."""
     if one.when is False or two.when is False:
         return two if one.when is False else one
-    if z3.is_or(one.when) and not z3.is_or(two.when):
-        one, two = two, one  # the simpler condition is to choose
     names = {name: chosen(one.when, one.names.get(name, UNSET), two.names.get(name, UNSET))
              for name in {**one.names, **two.names}}  # fmt: skip
     drawn = choose(one.when, one.drawn, two.drawn)
@@ -149,7 +86,7 @@ def joined(one: State, two: State) -> State:
 
 @dataclass
 class Outcome:
-    """On which packets the function returns what, and raises what."""
+    """On which packets the function returns what, and raises what: "None" for no return."""
 
     returns: list[tuple[Condition, Number]] = field(default_factory=list)
     raises: list[tuple[Condition, str]] = field(default_factory=list)
@@ -175,17 +112,17 @@ def differs(outcome: Outcome, meaning: Meaning) -> Condition:
     return any_of(outcome.wrong, differ(outcome.ret, meaning.ret))
 
 
-def chosen_words(meaning: Meaning) -> dict[str, list[Word]]:
+def chosen_words(meaning: Meaning) -> dict[str, dict[int, Word]]:
     """What registers hold, in a program's formula, where ways have met."""
     found: dict[str, dict[int, Word]] = {}
     for state in meaning.states:
-        for name, word in held(state).items() if state else ():
+        for name, word in registers(state).items() if state else ():
             if z3.is_app_of(word, z3.Z3_OP_ITE):
                 found.setdefault(name, {})[word.get_id()] = word
-    return {name: list(words.values()) for name, words in found.items()}
+    return found
 
 
-def held(state: formula.State) -> dict[str, Word]:
+def registers(state: formula.State) -> dict[str, Word]:
     return {"A": state.A, "X": state.X, **{f"M{k}": word for k, word in enumerate(state.M)}}
 
 
@@ -199,44 +136,54 @@ def read(source: str, packet: AnyPacket, like: Meaning | None = None) -> Outcome
         case [ast.FunctionDef(name="accepts", decorator_list=[], args=arguments) as function]:
             if ast.unparse(arguments) == "P, wirelen, notes":
                 reader = Reader(packet, like)
-                reader.mark(function.body, False)
+                reader.mark(function.body, frozenset())
+                reader.local = {each.id for each in ast.walk(function) if is_set(each)}
                 for end in reader.block(function.body, [State()]):
-                    reader.fail(end, True, "no return")
+                    reader.fail(end, True, "None")
                 return reader.outcome
     raise Unsupported("something else than one function accepts(P, wirelen, notes)")
 
 
-def reads(node: ast.AST) -> bool:
-    """Whether `at` is among the names."""
-    return any(isinstance(each, ast.Name) and each.id == "at" for each in ast.walk(node))
+def names(node: ast.AST) -> frozenset[str]:
+    return frozenset(each.id for each in ast.walk(node) if isinstance(each, ast.Name))
+
+
+def is_set(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 def going(state: State) -> list[State]:
     return [] if state.when is False else [state]
 
 
-def by_turn(states: list[State], asked: bool) -> list[State]:
+def by_turn(states: list[State], live: frozenset[str]) -> list[State]:
     """What meets is joined; as long as `at` is asked for, only what holds the same number there."""
-    kept: dict[object, State] = {}
+    turns: dict[object, list[State]] = {}
     for state in states:
-        at = state.names.get("at", UNSET)
-        turn = (at.unset is True, at.least if at.least == at.most else None) if asked else None
-        kept[turn] = joined(kept[turn], state) if turn in kept else state
-    return list(kept.values())
+        kept = {name: number for name, number in state.names.items() if name in live}
+        at = kept.get("at", UNSET)
+        turn = (at.unset is True, at.least if at.least == at.most else None)
+        turns.setdefault(turn, []).append(replace(state, names=kept))
+    # What came by several ways stands last: the others' conditions are soon told.
+    ordered = [
+        sorted(each, key=lambda state: bool(z3.is_or(state.when))) for each in turns.values()
+    ]
+    return [reduce(lambda two, one: joined(one, two), reversed(each)) for each in ordered]
 
 
 class Reader:
     """One pass over the function, line by line.
 
-    `asked` are the lines behind which `at` is asked for; where it tells states apart they
-    stay apart, so that `if at == 7:` is a way and no condition.
+    `live` has for each line the names that it or what follows may read.  Where `at` is
+    among them states with different numbers there stay apart, so that `if at == 7:` is a
+    way and no condition.
     """
 
     def __init__(self, packet: AnyPacket, like: Meaning | None) -> None:
         self.packet, self.outcome = packet, Outcome()
-        self.asked: set[int] = set()
+        self.live: dict[int, frozenset[str]] = {}
+        self.local: set[str] = set()
         self.solver = z3.SolverFor("QF_AUFBV")
-        self.whens = [each for each in like.reached if z3.is_or(each)] if like else []
         self.cuts = chosen_words(like) if like else {}
 
     def fail(self, state: State, where: Condition, error: str) -> State:
@@ -250,30 +197,25 @@ class Reader:
 
     def block(self, body: Sequence[ast.stmt], states: list[State]) -> list[State]:
         for each in body:
+            if len(states) > 1:
+                states = by_turn(states, self.live[id(each)])
+                states = [self.cut(state) for state in states] if self.cuts else states
             states = [after for state in states for after in self.statement(each, state)]
-            met = len(states) > 1
-            states = by_turn(states, id(each) in self.asked)
-            if met and self.cuts:
-                states = [self.cut(state) for state in states]
         return states
 
     def cut(self, state: State) -> State:
-        """The same, in the program's words for what has been chosen: where these are proved equal."""
-        names = dict(state.names)
-        for word in self.whens if z3.is_or(state.when) else ():
-            self.solver.set("rlimit", CUT)
-            if self.solver.check(*self.packet.given, state.when != word) == z3.unsat:
-                state = replace(state, when=word)
-                break
-        for name, number in names.items():
-            if number.is_word and z3.is_app_of(number.low, z3.Z3_OP_ITE):
-                for word in self.cuts.get(name, ()):
+        """The same, in the program's words for what was chosen, where they are proved equal."""
+        held = dict(state.names)
+        for name, number in held.items():
+            words = self.cuts.get(name, {})
+            if z3.is_app_of(number.low, z3.Z3_OP_ITE) and number.low.get_id() not in words:
+                for word in words.values() if number.is_word else ():
                     self.solver.set("rlimit", CUT)
                     same = self.solver.check(*self.packet.given, state.when, number.low != word)
                     if same == z3.unsat:
-                        names[name] = replace(number, low=word)
+                        held[name] = replace(number, low=word)
                         break
-        return replace(state, names=names)
+        return replace(state, names=held)
 
     def statement(self, node: ast.stmt, state: State) -> list[State]:
         match node:
@@ -285,10 +227,10 @@ class Reader:
                 return []
             case ast.Assign(targets, value):
                 number, state = self.number(value, state)
-                names = [each.id for each in targets if isinstance(each, ast.Name)]
-                if len(names) < len(targets) or {"P", "wirelen", "notes"} & {*names}:
+                into = [each.id for each in targets if isinstance(each, ast.Name)]
+                if len(into) < len(targets) or {"wirelen", *KNOWN} & {*into}:
                     raise Unsupported(ast.unparse(node))
-                return [replace(state, names={**state.names, **dict.fromkeys(names, number)})]
+                return [replace(state, names={**state.names, **dict.fromkeys(into, number)})]
             case ast.If(test, body, orelse):
                 yes, no = self.ways(test, state)
                 return self.block(body, going(yes)) + self.block(orelse, going(no))
@@ -304,34 +246,37 @@ class Reader:
         state: State,
     ) -> list[State]:
         """A try; what its one handler may do is to return a number."""
-        names = {each.id for each in ast.walk(caught or ast.Constant(0))
-                 if isinstance(each, ast.Name)}  # fmt: skip
+        errors = names(caught or ast.Constant(0))
         match handler:
-            case [ast.Return(ast.Constant(int(value)))] if names <= {"IndexError", "error"}:
+            case [ast.Return(ast.expr() as value)] if (
+                errors and errors <= {"IndexError", "error"} and not names(value)
+            ):
                 before, self.outcome.raises = self.outcome.raises, []
                 after = self.block(body, [state])
                 raised, self.outcome.raises = self.outcome.raises, before
-                self.outcome.raises += [each for each in raised if each[1] not in names]
-                when = any_of(*(each for each, error in raised if error in names))
-                self.outcome.returns.append((when, known(value)))
+                self.outcome.raises += [each for each in raised if each[1] not in errors]
+                when = any_of(*(each for each, error in raised if error in errors))
+                number, caught_state = self.number(value, State(when))
+                self.outcome.returns.append((caught_state.when, number))
                 return after
-        raise Unsupported(f"except {names}: {ast.unparse(handler[0])}")
+        raise Unsupported(f"except {', '.join(errors)}: {ast.unparse(handler[0])}")
 
-    def mark(self, body: Sequence[ast.stmt], after: bool) -> bool:
-        """Whether `at` is asked for before it is set anew; `asked` gets each line where it is so."""
+    def mark(self, body: Sequence[ast.stmt], live: frozenset[str]) -> frozenset[str]:
+        """The names read in some lines before they are set there, or behind them; for each line."""
         for each in reversed(body):
-            if after:
-                self.asked.add(id(each))
             match each:
                 case ast.If(test, then, orelse):
-                    after = self.mark(then, after) | self.mark(orelse, after) | reads(test)
+                    live = self.mark(then, live) | self.mark(orelse, live) | names(test)
                 case ast.Try(inner):
-                    after = self.mark(inner, after)
-                case ast.Assign([ast.Name("at")], ast.Constant()) | ast.Return():
-                    after = False
+                    live = self.mark(inner, live)
+                case ast.Return():
+                    live = names(each)
+                case ast.Assign([ast.Name(name)], value):
+                    live = live - {name} | names(value)
                 case _:
-                    after |= reads(each)
-        return after
+                    live |= names(each)
+            self.live[id(each)] = live
+        return live
 
     # Tests
 
@@ -358,26 +303,20 @@ class Reader:
                     state, when=all_of(state.when, negated(number.none)), names=there
                 )
             case ast.Compare(left, [ast.In() | ast.NotIn() as among], [ast.Tuple(elts)]):
-                (number, *others), state = self.numbers([left, *elts], state, "")
-                holds = any_of(*(self.compared(ast.Eq, number, each) for each in others))
+                (number, *rest), state = self.numbers([left, *elts], state, "")
+                holds = any_of(*(holding("==", number, each) for each in rest))
                 holds = holds if isinstance(among, ast.In) else negated(holds)
             case ast.Compare(left, [op], [right]) if type(op) in ORDER:
                 error = "" if isinstance(op, ast.Eq | ast.NotEq) else "TypeError"
                 (number, other), state = self.numbers([left, right], state, error)
-                holds = self.compared(type(op), number, other)
+                holds = holding(ORDER[type(op)], number, other)
             case _:
                 (number,), state = self.numbers([test], state, "")
-                holds = self.compared(ast.NotEq, number, known(0))
+                holds = holding("!=", number, known(0))
         return (
             replace(state, when=all_of(state.when, holds)),
             replace(state, when=all_of(state.when, negated(holds))),
         )
-
-    def compared(self, op: type[ast.cmpop], a: Number, b: Number) -> Condition:
-        name, exact, stays = ORDER[op]
-        words = a.is_word and b.is_word
-        holds = compared(name, a.low, b.low) if words else exact(a.exact, b.exact)
-        return holds if stays else negated(holds)
 
     # Expressions
 
@@ -401,9 +340,7 @@ class Reader:
             case ast.Name("wirelen"):
                 return Number(self.packet.wirelen, 0, MASK), state
             case ast.Name(name):
-                number = state.names.get(name, UNSET)
-                state = self.fail(state, number.unset, "UnboundLocalError")
-                return replace(number, unset=False), state
+                return self.named(name, state)
             case ast.UnaryOp(ast.USub(), operand):
                 (number,), state = self.numbers([operand], state)
                 return calculated("sub", known(0), number), state
@@ -411,9 +348,7 @@ class Reader:
                 (a, b), state = self.numbers([left, right], state)
                 name = OPERATORS[type(op)]
                 if name in ("div", "mod"):
-                    state = self.fail(
-                        state, self.compared(ast.Eq, b, known(0)), "ZeroDivisionError"
-                    )
+                    state = self.fail(state, holding("==", b, known(0)), "ZeroDivisionError")
                 if state.when is False:
                     return known(0), state
                 return calculated(name, a, b), state
@@ -433,6 +368,13 @@ class Reader:
                     return self.extension(BY_K[k].name, a, x, state)
         raise Unsupported(ast.unparse(node))
 
+    def named(self, name: str, state: State) -> tuple[Number, State]:
+        if name in KNOWN:
+            raise Unsupported(f"{name} as a number")
+        number = state.names.get(name, UNSET)
+        error = "UnboundLocalError" if name in self.local else "NameError"
+        return replace(number, unset=False), self.fail(state, number.unset, error)
+
     def load(self, index: ast.expr, size: int, error: str, state: State) -> tuple[Number, State]:
         """P[index], or four bytes there; from the end where it is negative."""
         (number,), state = self.numbers([index], state)
@@ -442,6 +384,8 @@ class Reader:
             inside = True if 0 < end <= state.sure else inside
             state = replace(self.fail(state, negated(inside), error), sure=max(state.sure, end))
         else:
+            if not -(1 << 62) <= number.least <= number.most < 1 << 62:
+                raise Unsupported("an offset that C has no number for")
             caplen = z3.ZeroExt(BITS - 32, self.packet.caplen)
             negative = number.exact < 0
             at = number.exact + z3.If(negative, caplen, z3.BitVecVal(0, BITS))
@@ -461,9 +405,10 @@ class Reader:
             return Number(word, 0, (1 << 8 * size) - 1, none=negated(inside))
         k = term(number.low)
         net, link = self.packet.note("net_offset", FAR), self.packet.note("link_offset", FAR)
-        from_net, from_link = z3.UGE(k, NET_OFF), z3.And(z3.UGE(k, LL_OFF), z3.ULT(k, NET_OFF))
-        at = z3.If(from_net, net + k - NET_OFF, z3.If(from_link, link + k - LL_OFF, k))
-        inside, word = self.packet.load(z3.simplify(at), size)
+        from_net = z3.UGE(k, NET_OFF)
+        from_link = z3.And(z3.UGE(k, LL_OFF), z3.Not(from_net))
+        at = z3.If(from_net, net + (k - NET_OFF), z3.If(from_link, link + (k - LL_OFF), k))
+        inside, word = self.packet.load(at, size)
         lacks = z3.And(from_link, self.packet.lacks("link_offset"))
         return Number(word, 0, (1 << 8 * size) - 1, none=z3.simplify(z3.Or(z3.Not(inside), lacks)))
 
@@ -485,36 +430,3 @@ class Reader:
             self.packet.guessed.add(name)
         word = self.packet.note(name, NOTES.get(name, ("", MASK))[1])
         return Number(word, 0, MASK, none=name in DEVICE and self.packet.lacks(name)), state
-
-
-def calculated(name: str, a: Number, b: Number) -> Number:
-    """A op b, as Python's ints have it; the divisor is not 0."""
-    signs = a.least < 0, b.least < 0
-    if any(signs) and not (name in ("add", "sub", "mul") or (name == "and" and not all(signs))):
-        raise Unsupported(f"{name} of what may be negative")
-    if name in ("div", "mod", "rsh") and not (a.is_word and b.is_word):
-        raise Unsupported(f"{name} of what is no word")
-    if name in ("lsh", "rsh") and b.most >= BITS:
-        raise Unsupported(f"a shift by {b.most}")
-    if a.least == a.most and b.least == b.most:
-        return known(PYTHONS[name](a.least, b.least))
-    bits = (1 << max(a.most, b.most).bit_length()) - 1
-    products = [x * y for x in (a.least, a.most) for y in (b.least, b.most)]
-    least, most = {
-        "add": (a.least + b.least, a.most + b.most),
-        "sub": (a.least - b.most, a.most - b.least),
-        "mul": (min(products), max(products)),
-        "div": (0, a.most),
-        "mod": (0, min(a.most, max(b.most - 1, 0))),
-        "and": (0, min(each.most for each in (a, b) if each.least >= 0)),
-        "or": (0, bits),
-        "xor": (0, bits),
-        "lsh": (0, a.most << b.most if name == "lsh" else 0),
-        "rsh": (0, a.most),
-    }[name]
-    low = combined(name, a.low, b.low)
-    if name == "add" and b.most < 256 and z3.is_app_of(low, z3.Z3_OP_BADD):
-        low = z3.simplify(low, mul2concat=True)  # P[k] * 256 + P[k + 1] as two bytes side by side
-    if name in ("lsh", "rsh"):  # `combined` takes X & 31
-        low = choose(compared("jgt", b.low, 31), 0, low)
-    return bounded(low, least, most, lambda: PYTHONS[name](a.exact, b.exact))
