@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from IPython.core.error import UsageError
 
 from bpfnb.backends import NAMES
+from bpfnb.cbpf.asm import looks_assembled
 from bpfnb.jupyter.grammar import BY_FLAG, FOREIGN, end_of_value, parse
 from bpfnb.jupyter.options import OPTIONS, Options, Takes
-from bpfnb.jupyter.values import is_file, looks_assembled
+from bpfnb.jupyter.values import is_file
 
 Fields = dict[str, Any]
 

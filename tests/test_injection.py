@@ -38,6 +38,7 @@ from traitlets.config import Config
 import bpfnb as bpf
 import bpfnb.jupyter
 import bpfnb.views
+from bpfnb import cspf
 from bpfnb.analysis import equivalence
 from bpfnb.analysis.covering import covering_packets
 from bpfnb.analysis.equivalence import Question as EquivalenceQuestion
@@ -52,6 +53,7 @@ from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.program import SourceLine
 from bpfnb.errors import BpfError, CaptureError, Problem
 from bpfnb.jupyter.completer import complete
+from bpfnb.jupyter.cspf_magic import CspfResult
 from bpfnb.jupyter.options import OPTIONS, VIEWS, Takes
 from bpfnb.jupyter.result import Result, Words
 from bpfnb.jupyter.runs import run_all
@@ -60,14 +62,19 @@ from bpfnb.packets.capture import write_capture
 from bpfnb.packets.packet import PacketBatch
 from bpfnb.packets.source import packets
 from bpfnb.views.conformance import Conformance
+from bpfnb.views.cspf_runs import CspfSteps, CspfVerdict, CspfVerdicts
 from bpfnb.views.debugger import Debugger, SaidView, StopView
 from bpfnb.views.encoding import Encoding
 from bpfnb.views.exercise import Chapter, Progress, Standing
 from bpfnb.views.instruction_set import AddressingModes, InstructionSet
 from bpfnb.views.made import CoveringPackets, MadePacket
 from bpfnb.views.page import Page
+from bpfnb.views.plots_lines import Lines
 from bpfnb.views.proof import Counterexample, Proof
 from bpfnb.views.stepper import Stepper
+from bpfnb.views.tap_overview import Slot, TapDriver, TapListener, TapOverview
+from bpfnb.views.tap_records import ReadBytes, Stretch
+from bpfnb.views.tap_timeline import BufferTimeline
 from bpfnb.views.view import NO_MATH, View
 from tests.capture_files import Frame, block, epb, idb, option, pcap
 from tests.test_views import ATTRIBUTES, TAGS, VOID
@@ -515,21 +522,49 @@ def counterexample() -> Counterexample:
 
 
 # Views that no scene has: one of each, its words given.
+def stack_program() -> cspf.Program:
+    """All that can be said with one: the machine's words, and numbers."""
+    return cspf.assemble("PUSHWORD+6 PUSHLIT|CAND ETHERTYPE_IP PUSHWORD+11 PUSH00FF|AND")
+
+
 SAMPLES: dict[str, Callable[[str], View]] = {
     "AddressingModes": lambda words: AddressingModes(),
+    "BufferTimeline": lambda words: BufferTimeline(
+        words, 9, ((1, words, ((words, 4), ("hold", 9))), (5, "read", (("store", 4),))), 9
+    ),
     "Conformance": conformance,
+    "CspfListing": lambda words: stack_program().listing(),
+    "CspfResult": lambda words: CspfResult(
+        stack_program(), packets([in_bytes(words)]), ("verdicts", "listing", "trace", "tree")
+    ),
+    "CspfSteps": lambda words: CspfSteps(stack_program().trace(in_bytes(words)), words),
+    "CspfVerdicts": lambda words: CspfVerdicts(
+        [CspfVerdict.of(1, words, stack_program().trace(in_bytes(words)))], 1, 0
+    ),
     "Encoding": lambda words: Encoding(Insn(0x28, 0, 0, 12)),
     "Counterexample": lambda words: counterexample(),
     "CoveringPackets": lambda words: CoveringPackets.of(covering_packets(hostile_program())),
     "InstructionSet": lambda words: InstructionSet(),
+    "Lines": lambda words: Lines({words: [(1, 2.0), (2, 3.0)], "x": [(1, 1.0)]}, *[words] * 4),
     "MadePacket": lambda words: MadePacket.of(synthesize(hostile_program())),
+    "Models": lambda words: dataclasses.replace(
+        cspf.models(hostile_program(), [in_bytes(words)]), lacking=words
+    ),
     "Page": lambda words: Page((Words(words), Words(words, code=True))),
     "Progress": lambda words: Progress(
         (Chapter(words, words, (Standing(words, words, "tried"),)),), words
     ),
     "Proof": lambda words: Proof(EquivalenceQuestion(hostile_program(), hostile_program())),
+    "ReadBytes": lambda words: ReadBytes(
+        in_bytes(words)[:40], (Stretch(0, 9, words, words), Stretch(9, 20, "padding", words)), 40, 1
+    ),
     "SaidView": lambda words: SaidView(words, code=True),
+    "StackTree": lambda words: stack_program().tree(),
     "StopView": stop,
+    "TapOverview": lambda words: TapOverview(
+        (TapDriver(words, 9, 8, lost=1),),
+        (TapListener(words, words, 0, 8, 1, 2, 4, 1, 64, (Slot(words, 30, 1),), words),),
+    ),
     "Timings": lambda words: Timings((Timing(words, (1.0,)), Timing("interp", (2.0,))), 1),
 }
 # Others are made of their fields without a default.

@@ -27,7 +27,7 @@ class TestConformance(jupyter_kernel_test.KernelTests):  # type: ignore[misc]  #
     code_stderr = "import sys; print('test', file=sys.stderr)"
     completion_samples = [  # noqa: RUF012  the base class says so
         {"text": "zi", "matches": {"zip"}},
-        {"text": "%bp", "matches": {"%bpf", "%%bpf"}},
+        {"text": "%bp", "matches": {"%bpf", "%%bpf", "%bpf_hint", "%bpf_progress"}},
     ]
     complete_code_samples = ["1", "print('hello')", "%bpf icmp", "%%bpf\nret #0\n\n"]  # noqa: RUF012
     incomplete_code_samples = ["print('''hello", "def f(x):\n  x*2"]  # noqa: RUF012

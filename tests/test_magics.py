@@ -387,6 +387,18 @@ def test_the_stepper_begins_with_the_packet_asked_for(shell: InteractiveShell) -
     assert isinstance(run(shell, "%bpf -p pkts icmp")._repr_mimebundle_(), dict)
 
 
+def test_of_many_packets_the_stepper_has_the_first_and_the_one_asked_for(
+    shell: InteractiveShell,
+) -> None:
+    result = run(shell, "%bpf -p pkts*1000 --step=2999 icmp")
+    assert text(result).startswith("packet 2999, Ether / IP / TCP")
+    assert len(result.stepper.traces) == 201  # a trace of each would take minutes and gigabytes
+    score = result.stepper.score()
+    assert (score["first"], len(score["runs"]), score["left"]) == (200, 201, 2799)
+    assert score["runs"][200]["title"].startswith("packet 2999, Ether / IP / TCP")
+    assert run(shell, "%bpf -p pkts*1000 --step icmp").stepper.score()["left"] == 2800
+
+
 def test_show_says_which_views_and_in_which_order(shell: InteractiveShell) -> None:
     both = text(run(shell, "%bpf --show decimal,listing icmp"))
     assert both.startswith("6\n40 0 0 12\n")

@@ -30,7 +30,7 @@ def test_every_block_of_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     tour = shell()
     cells = [body for language, body in BLOCKS if language in ("ipython", "python")]
-    assert len(cells) == 7
+    assert len(cells) == 8
     for cell in cells:
         tour.run_cell(cell).raise_error()
     assert tour.user_ns["result"].rets.tolist() == [0, 0xFFFFFFFF]

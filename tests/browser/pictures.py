@@ -57,6 +57,9 @@ VIEWS = {
     "ldh [36]\njeq #53, yes, no\nyes: ret #-1\nno: ret #0",
     "progress": "%bpf_progress",
     "mistake": "%%bpf\nldh [12]\njeqq #0x800, yes, no\nyes: ret #1\nno: ret #0",
+    "stack": "%%cspf -p mixed --show verdicts,listing,trace,tree\nPUSHWORD+6\nPUSHLIT|CAND "
+    "ETHERTYPE_IP\nPUSHWORD+11\nPUSH00FF|AND\nPUSHLIT|EQ 17",
+    "models": "__import__('bpfnb.cspf').cspf.models(bpf.compile_filter('host 192.0.2.1'), mixed)",
     "step": "%bpf -p http --step=4 tcp[tcpflags] & tcp-push != 0 and port 80",
 }
 
