@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bpfnb.face import compile_filter as compile_filter
     from bpfnb.face import conformance as conformance
     from bpfnb.face import covering_packets as covering_packets
+    from bpfnb.face import debug as debug
     from bpfnb.face import diff as diff
     from bpfnb.face import equivalent as equivalent
     from bpfnb.face import explain as explain
@@ -59,8 +60,8 @@ HOMES = {
     ],
     "bpfnb.face": [
         *("Program", "Trace"),
-        *("assemble", "compile_filter", "conformance", "covering_packets", "diff", "equivalent"),
-        *("explain", "lint", "optimizer", "synthesize", "why"),
+        *("assemble", "compile_filter", "conformance", "covering_packets", "debug", "diff"),
+        *("equivalent", "explain", "lint", "optimizer", "synthesize", "why"),
     ],
     "bpfnb.packets.capture": ["Capture", "open_capture"],
     "bpfnb.packets.packet": ["Packet", "PacketBatch"],

@@ -1,5 +1,8 @@
 """The Program and Trace that users hold: cbpf's plain ones with everything one can do.
 
+The functions below take a text as well where a program is wanted: assembly or a pasted
+listing is assembled, anything else is an expression, for libpcap to compile.
+
 Lower floors pass the plain ones on; these add run, trace, text, check and
 pictures, which live on floors that the plain ones must not know.  It is the
 only place where that knot is tied.  Left out: any work of its own.
@@ -8,7 +11,7 @@ only place where that knot is tied.  Left out: any work of its own.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,8 +19,8 @@ from bpfnb.cbpf import asm, checker, disasm, machine, program, trace
 from bpfnb.cbpf.ancillary import Ancillary
 from bpfnb.cbpf.cfg import Cfg, graph
 from bpfnb.cbpf.checker import UnsafeRead
-from bpfnb.errors import BpfError, Fault, brief
-from bpfnb.packets.linktype import by_name, refuse_other_linktype
+from bpfnb.errors import AssemblyError, BpfError, Fault, LinktypeError, Problem, brief
+from bpfnb.packets.linktype import by_name, by_number, refuse_other_linktype
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +52,7 @@ __all__ = [
     "compile_filter",
     "conformance",
     "covering_packets",
+    "debug",
     "diff",
     "equivalent",
     "explain",
@@ -59,6 +63,7 @@ __all__ = [
 ]
 
 UNCHECKED_BUDGET = 100_000  # steps an unchecked program may take on one packet
+ETHERNET = "EN10MB"  # what an expression is compiled for when nothing says another
 
 
 @dataclass(frozen=True)
@@ -326,8 +331,48 @@ def assemble(text: str, dialect: str | None = None, linktype: str | int | None =
     >>> print(assemble("ret #0"))
     (000) ret      #0
     """
+    if not isinstance(text, str):
+        raise BpfError(
+            f"a program's text is wanted, not {kind_of(text)}",
+            "numbers and bytes are taken by Program.from_insns and Program.from_bytes",
+        )
     number = by_name(linktype).number if isinstance(linktype, str) else linktype
-    return Program.of(asm.assemble(text, dialect, number))
+    try:
+        return Program.of(asm.assemble(text, dialect, number))
+    except AssemblyError as error:
+        if dialect is None and is_expression(text):
+            raise AssemblyError((meant_for_libpcap(error.problems[0], text),)) from None
+        raise
+
+
+def is_expression(text: str) -> bool:
+    """Whether a line that is no program is what libpcap compiles."""
+    line = text.strip()
+    if not line or "\n" in line or asm.looks_assembled(line):
+        return False
+    try:
+        compile_filter(line, optimize=False)
+    except BpfError:
+        return False
+    return True
+
+
+def meant_for_libpcap(problem: Problem, text: str) -> Problem:
+    """The problem of a text that is an expression."""
+    line = text.strip()
+    cure = f"%bpf {line} compiles it, and in Python compile_filter({line!r})"
+    message = "this is a filter expression, no program"
+    return replace(problem, length=len(line), message=message, rule="", hint=cure)
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, with its article.
+
+    >>> kind_of(3), kind_of(b"")
+    ('an int', 'a bytes')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def compile_filter(
@@ -349,6 +394,47 @@ def compile_filter(
     return Program.of(
         pcap.compile_filter(expression, linktype, snaplen, optimize, netmask, library)
     )
+
+
+def program_of(given: program.Program | str, linktype: int | None = None) -> program.Program:
+    """A program as it is given, or what a text says: assembly, a listing, or an expression.
+
+    An expression is compiled for `linktype`, else for Ethernet.
+
+    >>> program_of("ret #0"), program_of("arp")
+    (<Program: 1 instruction, assembly>, <Program: 4 instructions, arp>)
+    """
+    if isinstance(given, str):
+        if asm.looks_assembled(given):
+            return assemble(given)
+        return compile_filter(given, ETHERNET if linktype is None else linktype)
+    if isinstance(given, program.Program):
+        return given
+    inside = isinstance(getattr(given, "program", None), program.Program)
+    raise BpfError(
+        f"a program is wanted here, not {kind_of(given)}",
+        "its attribute .program is one"
+        if inside
+        else "give what compile_filter or assemble return, or their text",
+    )
+
+
+def programs_of(*given: program.Program | str | None) -> list[program.Program]:
+    """Several programs about the same packets; None is left out.
+
+    An expression is compiled for the link type that another one has.  Raises LinktypeError
+    for programs of two link types.
+    """
+    plain = [each for each in given if isinstance(each, program.Program)]
+    known = {each.linktype for each in plain if each.linktype is not None}
+    if len(known) > 1:
+        one, other = (by_number(number).name for number in sorted(known)[:2])
+        raise LinktypeError(
+            f"these programs are made for different packets: {one} and {other}",
+            "compile them for one link type: linktype=…",
+        )
+    shared = next(iter(known), None)
+    return [program_of(each, shared) for each in given if each is not None]
 
 
 def optimizer(
@@ -381,8 +467,8 @@ def optimizer(
     return Optimizer(before, after, expression, Measured.of(before, after, batch))
 
 
-def why(program: program.Program, packet: Any) -> Why:
-    """Why a packet gets its verdict from a program.
+def why(program: program.Program | str, packet: Any) -> Why:
+    """Why a packet gets its verdict from a program, or from a text that is one.
 
     Shown as a sentence and the tests that ran.  Its parts: `sentence`, `accepted`,
     `ended` and `decided` (pcs), `field`, `found`, `wanted`, `missed`, `tests`.
@@ -390,11 +476,32 @@ def why(program: program.Program, packet: Any) -> Why:
     >>> why(compile_filter("arp"), bytes(12) + bytes([8, 0])).sentence
     'rejected: (001) Ether.type is 0x0800 (IPv4), 0x0806 (ARP) was wanted'
     """
-    return Program.of(program).why(packet)
+    plain, packet = with_packets(program, packet)
+    return Program.of(plain).why(packet)
 
 
-def explain(program: program.Program) -> Explanation:
-    """A program in words: what is read, what each test wants, what is accepted.
+def debug(program: program.Program | str, packets: Any, check: bool = True) -> Debugger:
+    """Step through a program's runs on packets, as `Program.debug`; a text may be a program.
+
+    >>> debug("arp", bytes(12) + bytes([8, 0])).run().reason
+    'ran 1 packet: 0 accepted, 1 rejected'
+    """
+    plain, packets = with_packets(program, packets)
+    return Program.of(plain).debug(packets, check)
+
+
+def with_packets(given: program.Program | str, packets: Any) -> tuple[program.Program, Any]:
+    """A program, and packets to run it on; an expression is compiled for their link type."""
+    if not isinstance(given, str):
+        return program_of(given), packets
+    from bpfnb.packets import source
+
+    batch = source.packets(packets)
+    return program_of(given, batch.linktype), batch
+
+
+def explain(program: program.Program | str) -> Explanation:
+    """A program, or a text that is one, in words: loads, what each test wants, what is accepted.
 
     A load has its field's name where the tests before it have fixed the protocol
     on all ways; elsewhere its bytes are told.
@@ -402,12 +509,12 @@ def explain(program: program.Program) -> Explanation:
     >>> explain(compile_filter("arp")).lines[0].field
     'Ether.type'
     """
-    return Program.of(program).explain()
+    return Program.of(program_of(program)).explain()
 
 
 def equivalent(
-    p: program.Program,
-    q: program.Program,
+    p: program.Program | str,
+    q: program.Program | str,
     max_len: int = 262144,
     same: Same = "ret",
     given: program.Program | str | None = None,
@@ -419,23 +526,24 @@ def equivalent(
 ) -> Proof | Counterexample:
     """Decide whether two programs mean the same on every packet of up to `max_len` bytes.
 
-    A Proof is true; a Counterexample is false and has the `packet`, both `rets` and
-    `traces`.  `same` is "ret", or "verdict" where only accepting matters.  `given`, a
-    program or an expression, says which packets matter; `complete` leaves out those on
+    Each is a Program, or a text: an expression, assembly, a listing.  A Proof is true; a
+    Counterexample is false and has the `packet`, both `rets` and `traces`.  `same` is "ret",
+    "kept" where the number of bytes kept matters, or "verdict" where only accepting does.
+    `given`, a program too, says which packets matter; `complete` leaves out those on
     which either program ends in a load past the end.  A counterexample is as near to the
-    packet `like` as can be, else a sensible one, or if `short` the shortest.  Raises UndecidedError when
-    `seconds` are over, UnavailableError without z3.
+    packet `like` as can be, else a sensible one, or if `short` the shortest.  Raises
+    UndecidedError when `seconds` are over, UnavailableError without z3.
 
-    >>> bool(equivalent(compile_filter("ip or arp"), compile_filter("arp or ip")))
+    >>> bool(equivalent("ip or arp", "arp or ip"))
     True
     """
     from bpfnb.analysis import equivalence
     from bpfnb.views.proof import Counterexample, Proof
 
-    if isinstance(given, str):
-        given = compile_filter(given, p.linktype or q.linktype or "EN10MB")
-    question = equivalence.Question(p, q, same, given, complete, max_len, rules)
-    wished = b"" if like is None else Program.of(p).packet(like).data
+    first, second, *matter = programs_of(p, q, given)
+    accepted = matter[0] if matter else None
+    question = equivalence.Question(first, second, same, accepted, complete, max_len, rules)
+    wished = b"" if like is None else Program.of(first).packet(like).data
     answer = equivalence.equivalent(question, seconds, wished, short)
     if isinstance(answer, equivalence.Proof):
         return Proof.of(answer)
@@ -443,7 +551,7 @@ def equivalent(
 
 
 def synthesize(
-    program: program.Program,
+    program: program.Program | str,
     accept: bool | None = None,
     ret: int | None = None,
     reaches: int | str | None = None,
@@ -453,7 +561,7 @@ def synthesize(
     rules: str = "linux",
     seconds: float = 10,
 ) -> MadePacket:
-    """Make a packet that a program accepts, or prove that there is none.
+    """Make a packet that a program, or a text that is one, accepts, or prove that there is none.
 
     Instead it may be rejected (`accept=False`), get a `ret`, or come to a pc or label that
     it `reaches`.  It is the shortest there is, or, with `like`, the nearest to a packet of
@@ -461,43 +569,43 @@ def synthesize(
     one: `packet`, `data`, `trace`; its `sentence` says all.  Raises UndecidedError when
     `seconds` are over, UnavailableError without z3.
 
-    >>> synthesize(compile_filter("arp")).data.hex()
+    >>> synthesize("arp").data.hex()
     '00005e00530200005e0053010806'
     """
     from bpfnb.analysis import synthesis
     from bpfnb.views.made import MadePacket
 
-    made = synthesis.synthesize(
-        program, accept, ret, reaches, like, layers, max_len, rules, seconds
-    )
+    plain = program_of(program)
+    made = synthesis.synthesize(plain, accept, ret, reaches, like, layers, max_len, rules, seconds)
     return MadePacket.of(made)
 
 
 def covering_packets(
-    program: program.Program, max_len: int = 262144, seconds: float = 10
+    program: program.Program | str, max_len: int = 262144, seconds: float = 10
 ) -> CoveringPackets:
-    """Packets that together take every branch of a program: a test set by construction.
+    """Packets that together take every branch of a program, or of a text that is one.
 
-    A sequence of packets, to run, to filter, to give to `-p`; shown as a table of what each
-    one takes.  `untaken` are branches that no packet of up to `max_len` bytes takes, proved;
-    `undecided` those for which `seconds` were too few.  UnavailableError without z3.
+    A test set by construction: a sequence of packets, to run, to filter, to give to `-p`;
+    shown as a table of what each one takes.  `untaken` are branches that no packet of up to
+    `max_len` bytes takes, proved; `undecided` those for which `seconds` were too few.
+    UnavailableError without z3.
 
-    >>> [len(packet) for packet in covering_packets(compile_filter("arp"))]
+    >>> [len(packet) for packet in covering_packets("arp")]
     [54, 42, 0]
     """
     from bpfnb.analysis import covering
     from bpfnb.views.made import CoveringPackets
 
-    return CoveringPackets.of(covering.covering_packets(program, max_len, seconds))
+    return CoveringPackets.of(covering.covering_packets(program_of(program), max_len, seconds))
 
 
 def lint(
-    program: program.Program,
+    program: program.Program | str,
     rules: str = "linux",
     max_len: int = 262144,
     seconds: float = 10,
 ) -> Lint:
-    """What is odd about a program: `remarks`, each proved, with its reason and a cure.
+    """What is odd about a program, or a text that is one: `remarks`, proved, each with a cure.
 
     Tests that can only go one way, code that no packet comes to, loads that repeat, values
     that nothing uses, a filter that rejects or accepts everything, and why, in field names.
@@ -510,12 +618,13 @@ def lint(
     from bpfnb.analysis.lint import lint as find
     from bpfnb.views.lint import Lint
 
-    return Lint.of(find(program, program.linktype, rules, seconds, max_len))
+    plain = program_of(program)
+    return Lint.of(find(plain, plain.linktype, rules, seconds, max_len))
 
 
 def diff(
-    p: program.Program,
-    q: program.Program,
+    p: program.Program | str,
+    q: program.Program | str,
     max_len: int = 262144,
     same: Same = "ret",
     rules: str = "linux",
@@ -523,17 +632,19 @@ def diff(
 ) -> Difference:
     """Two programs side by side: `rows`, where they part, and a packet that shows it.
 
+    Each is a Program, or a text: an expression, assembly, a listing.
     `answer` is what `equivalent` gives, `differs` whether a packet tells them apart: None
     where that is not decided in `seconds`, and `undecided` says so.
 
-    >>> [row.sign for row in diff(compile_filter("ip"), compile_filter("arp")).rows]
+    >>> [row.sign for row in diff("ip", "arp").rows]
     ['=', '≠', '=', '=']
     """
     from bpfnb.analysis.difference import difference
     from bpfnb.analysis.equivalence import Question
     from bpfnb.views.difference import Difference
 
-    question = Question(p, q, same, max_len=max_len, rules=rules)
+    first, second = programs_of(p, q)
+    question = Question(first, second, same, max_len=max_len, rules=rules)
     return Difference.of(difference(question, seconds))
 
 

@@ -271,3 +271,30 @@ def test_a_pasted_sock_fprog_is_no_row() -> None:
     row = "struct sock_filter c[] = {{ 6, 0, 0, 1 }};"
     text = f"{row}\nstruct sock_fprog p = {{ .len = 1, .filter = c }};"
     assert len(assemble(text)) == 1
+
+
+def test_a_command_line_of_iptables_has_its_program_behind_bytecode() -> None:
+    text = "4,48 0 0 9,21 0 1 6,6 0 0 1,6 0 0 0"
+    for quote in ("'", '"'):
+        pasted = f"iptables -A INPUT -m bpf --bytecode {quote}{text}{quote} -p 6 -j ACCEPT"
+        assert assemble(pasted) == assemble(text)
+    with pytest.raises(AssemblyError, match="5 instructions are announced") as caught:
+        assemble(f"iptables -m bpf --bytecode '5{text[1:]}' -j DROP")
+    assert caught.value.column == 30
+
+
+@pytest.mark.parametrize(
+    ("line", "cure"),
+    [
+        ("ldh 12", "a packet offset is written [12]"),
+        ("add 3", "a constant is written #3"),
+        ("jeq 4, +0, +0", "a constant is written #4"),
+        ("ldx [34]", "what is in the packet is loaded into A; then copy it: tax"),
+        ("stx [3]", "a packet cannot be changed; a scratch word is written: stx M[0]"),
+        ("ldb #5", "a constant is loaded with ld"),
+    ],
+)
+def test_a_cure_offers_what_the_instruction_takes(line: str, cure: str) -> None:
+    with pytest.raises(AssemblyError) as caught:
+        assemble(line)
+    assert caught.value.hint == cure

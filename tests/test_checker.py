@@ -84,3 +84,12 @@ def test_libpcaps_validator_agrees_on_every_opcode() -> None:
 def test_an_unknown_rule_set_names_the_known() -> None:
     with pytest.raises(BpfError, match="libpcap"):
         check(SAFE_BUT_REFUSED, "bsd")
+
+
+def test_a_label_with_nothing_behind_it_is_named() -> None:
+    fault = check(assemble("jeq #1, +0, no\nret #1\nno:"))[0]
+    assert (fault.rule, fault.hint) == (
+        "jump_target",
+        "put an instruction behind the label no: ret #0, say",
+    )
+    assert "count from the next" in check(assemble("jeq #1, +0, +9\nret #1"))[0].hint

@@ -84,6 +84,28 @@ def test_jumps_made_of_a_tree_mean_what_the_program_meant(expression: str) -> No
     assert proved(program, made)
 
 
+NOTES = [
+    "ldh [12]\njeq #0x800, a, b\na: ld ifidx\njeq #2, yes, no\nb: ld vlan_tci\njeq #7, yes, no\n",
+    "ld #5\nld ifidx\njeq #2, yes, no\n",
+    "ldx #3\nldb [0]\nld nla\njeq #0, no, yes\n",
+    "ld mark\ntax\nldh [2]\njgt x, yes, no\n",
+    "ldx 4*([14]&0xf)\nldh [x+14]\nst M[0]\nldh [x+16]\ntax\nld M[0]\njge x, yes, no\n",
+    "ldb [0]\ntax\nld #100\ndiv x\njeq #10, yes, no\n",
+    "ld #len\nsub #3\nneg\njset #0x10, yes, no\n",
+]
+
+
+@pytest.mark.parametrize("text", NOTES)
+def test_jumps_bring_what_a_load_asks_for(text: str) -> None:
+    program = bpf.assemble(f"{text}yes: ret #-1\nno: ret #0")
+    made = cspf.to_bpf(program)
+    known = bpf.Ancillary(vlan_tci=7, mark=1)
+    for data in [*FRAMES[:80], bytes(8), b"\x0a", b""]:
+        for notes in (None, known):
+            wanted = program.run(data, ancillary=notes)
+            assert (made.run(data, ancillary=notes) > 0) == (wanted > 0), data.hex()
+
+
 @pytest.mark.parametrize("short_circuit", [False, True])
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_a_stack_program_says_the_same_on_whole_packets(

@@ -112,7 +112,7 @@ def test_each_chapter_has_three_to_five_exercises_and_its_first_is_to_be_mended(
         assert 3 <= len(row) <= 5
         assert [each.id for each in row] == [f"{number}.{at}" for at in range(1, len(row) + 1)]
         assert row[0].title.startswith("Mend")
-    assert [each.id for each in ALL if each.reaches] == ["05.4", "05.5"]  # packets are asked for
+    assert [each.id for each in ALL if each.reaches] == ["02.5", "05.4", "05.5"]  # packets are asked for
 
 
 @every
@@ -390,7 +390,8 @@ def test_where_a_packet_is_asked_for_the_program_stays_and_a_packet_is_there(
     result = classroom.answer(exercise, exercise.reference, "-p [bytes(60),bytes(42)]")
     assert result.answered is not None
     assert result.answered.sentence == "Packet 2 gets there: step 6 has pc == 6"
-    assert [len(each) for each in result.batch] == [42]
+    assert (len(result.batch), result.number("step")) == (2, 2)
+    assert "packet 2, " in str(result)
 
 
 def test_a_program_that_the_kernel_refuses_is_not_run(classroom: Classroom) -> None:
@@ -422,8 +423,8 @@ def test_a_right_answer_is_compared_with_the_reference(classroom: Classroom) -> 
     lines = {}
     for name, body in {
         "same": find("06.4").reference,
-        "shorter": "ldb [36]\n jset #0xfc, no, yes\nyes: ret #1\nno: ret #0",
-        "longer": "ldh [36]\n rsh #10\n jeq #0, yes, no\nyes: ret #1\nno: ret #0",
+        "shorter": "ldb [36]\n jset #0xfc, no, yes\nyes: ret #-1\nno: ret #0",
+        "longer": "ldh [36]\n rsh #10\n jeq #0, yes, no\nyes: ret #-1\nno: ret #0",
     }.items():
         view = classroom.answer(find("06.4"), body).answered
         assert view is not None
@@ -543,3 +544,20 @@ def test_a_sample_packet_may_show_it_where_no_proof_can_be_had(
     confirmed(answer, made.program)
     right = judge(exercise, exercise.program)
     assert right.notes == ("this is no proof: not decided within 10 s",)
+
+
+def test_a_right_filter_that_keeps_one_byte_is_told_so(classroom: Classroom) -> None:
+    exercise = find("07.1")
+    for ret, said in (("ret #1", True), ("ret #TRUE", False)):
+        answer = exercise.reference.replace("ret  #TRUE", ret)
+        result = classroom.answer(exercise, answer)
+        assert result.answered is not None
+        assert result.answered.right
+        assert any("keeps no more than 1 byte" in line for line in result.answered.lines) is said
+
+
+def test_packets_of_the_reader_s_own_are_not_passed_over_in_silence(classroom: Classroom) -> None:
+    exercise = find("07.1")
+    result = classroom.answer(exercise, exercise.starter, "-p [bytes(60)]*3")
+    assert result.answered is not None
+    assert "below is the packet that shows it, not those of -p" in result.answered.lines

@@ -127,3 +127,59 @@ def test_pictures_and_listings_are_saved(icmp: bpf.Program, tmp_path: Path) -> N
 def test_one_packet_is_wanted_where_one_is_meant(icmp: bpf.Program) -> None:
     with pytest.raises(bpf.BpfError, match="run_many"):
         icmp.run([PING, DATAGRAM])
+
+
+LISTED = "(000) ldh [12]\n(001) jeq #0x806 jt 2 jf 3\n(002) ret #262144\n(003) ret #0"
+
+
+def test_a_text_is_a_program_where_one_is_wanted() -> None:
+    assert bpf.why("icmp", DATAGRAM).sentence == bpf.compile_filter("icmp").why(DATAGRAM).sentence
+    assert bpf.why("icmp", IP() / ICMP()).accepted  # compiled for the packet's own link type
+    assert bpf.explain(LISTED).lines[0].field == "Ether.type"
+    assert bpf.debug("icmp", PING).program == bpf.compile_filter("icmp")
+
+
+def test_proofs_take_texts_too() -> None:
+    pytest.importorskip("z3")
+    raw = bpf.compile_filter("udp", linktype="RAW")
+    assert bpf.equivalent("arp", LISTED)
+    assert bpf.equivalent("udp", raw), "an expression is for the other one's packets"
+    assert not bpf.equivalent("udp", "udp or arp")
+    assert bpf.equivalent("udp", "udp or arp", given="not arp", complete=True)
+    assert bpf.diff("arp", LISTED).differs is False
+    assert bpf.synthesize(LISTED).data.hex().endswith("0806")
+    assert len(bpf.covering_packets("arp")) == 3
+    assert not bpf.lint("arp").remarks
+
+
+def test_what_is_no_program_is_refused_in_words(icmp: bpf.Program) -> None:
+    number: Any = 3
+    for call in (bpf.explain, bpf.lint, bpf.synthesize, bpf.covering_packets):
+        with pytest.raises(bpf.BpfError, match="a program is wanted here, not an int"):
+            call(number)
+    packet: Any = PING
+    with pytest.raises(bpf.BpfError, match="a program is wanted here, not an Ether"):
+        bpf.why(packet, icmp)  # the wrong way round
+    with pytest.raises(bpf.BpfError, match="a program is wanted here, not an Ether"):
+        bpf.equivalent(icmp, packet)
+    with pytest.raises(bpf.BpfError, match="not of text") as caught:
+        bpf.Program("icmp")  # type: ignore[arg-type]
+    assert "compile_filter" in caught.value.hint
+    with pytest.raises(bpf.BpfError, match="a program's text is wanted, not a list"):
+        bpf.assemble(["ret #0"])  # type: ignore[arg-type]
+    with pytest.raises(bpf.AssemblyError, match="this is a filter expression") as said:
+        bpf.assemble("udp port 53")
+    assert "compile_filter('udp port 53')" in said.value.hint
+
+
+def test_programs_for_different_packets_are_not_compared(icmp: bpf.Program) -> None:
+    raw = bpf.compile_filter("icmp", linktype="RAW")
+    for compare in (bpf.equivalent, bpf.diff):
+        with pytest.raises(bpf.BpfError, match="made for different packets: EN10MB and RAW"):
+            compare(icmp, raw)
+
+
+def test_a_way_to_be_the_same_that_there_is_none_is_refused(icmp: bpf.Program) -> None:
+    with pytest.raises(bpf.BpfError, match="same is 'verdicts'") as caught:
+        bpf.equivalent(icmp, icmp, same="verdicts")  # type: ignore[arg-type]
+    assert caught.value.hint == "did you mean verdict?"

@@ -545,7 +545,9 @@ SAMPLES: dict[str, Callable[[str], View]] = {
     "Counterexample": lambda words: counterexample(),
     "CoveringPackets": lambda words: CoveringPackets.of(covering_packets(hostile_program())),
     "InstructionSet": lambda words: InstructionSet(),
-    "Lines": lambda words: Lines({words: [(1, 2.0), (2, 3.0)], "x": [(1, 1.0)]}, *[words] * 4),
+    "Lines": lambda words: Lines(
+        {words: [(1, 2.0), (2, 3.0)], "x": [(1, 1.0)]}, words, words, words, words
+    ),
     "MadePacket": lambda words: MadePacket.of(synthesize(hostile_program())),
     "Models": lambda words: dataclasses.replace(
         cspf.models(hostile_program(), [in_bytes(words)]), lacking=words

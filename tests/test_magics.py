@@ -550,6 +550,34 @@ def test_libpcap_s_refusal_has_its_words_and_a_caret(shell: InteractiveShell) ->
     assert "    tcp prot 80\n        ^" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "cure"),
+    [
+        ("-p p --why 2 icmp", "--why=2"),
+        ("-p p --show bytes why icmp", "--show bytes,why"),
+        ("icmp -p p", "%bpf -p … icmp"),
+        ("icmp --cfg", "%bpf --cfg icmp"),
+        ("-p p ldh [12]", "begins with %%bpf"),
+        ("icpm", "did you mean icmp?"),
+    ],
+)
+def test_a_slip_in_the_options_is_told_from_a_mistake_in_the_expression(
+    shell: InteractiveShell, line: str, cure: str
+) -> None:
+    shell.user_ns["p"] = [bytes(60)]
+    with pytest.raises(ExpressionError) as caught:
+        run(shell, f"%bpf {line}")
+    assert cure in caught.value.hint
+
+
+def test_an_expression_in_a_cell_s_body_is_called_one(shell: InteractiveShell) -> None:
+    with pytest.raises(AssemblyError, match="this is a filter expression") as caught:
+        run(shell, "%%bpf\nudp port 53")
+    assert (caught.value.line, "%bpf udp port 53" in caught.value.hint) == (2, True)
+    with pytest.raises(AssemblyError, match="no instruction 'ldq'"):
+        run(shell, "%%bpf\nldq [12]")
+
+
 def test_mistakes_in_the_user_s_python_show_the_user_s_frames(
     shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:

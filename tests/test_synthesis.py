@@ -66,6 +66,7 @@ def test_usual_packets_have_the_layers_they_are_called_by() -> None:
 def test_stacks_of_layers_that_cannot_be_are_refused() -> None:
     for names, linktype, said in (
         ("IP/TPC", 1, "no layer 'TPC'"), ("ARP/TCP", 1, "ARP does not carry TCP"),
+        ("TCP", 1, "name the layers between, as in 'IP/TCP'"),
         ("ARP", 101, "RAW begins with ARP"), ("", 1, "no layers"), ("IP/TCP", 147, "begins with"),
         ("IPv6/TCP", 228, "IPV4 begins with IPv6"),
     ):  # fmt: skip

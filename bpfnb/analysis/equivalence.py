@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from bpfnb.analysis.formula import AnyPacket, Meaning, mean
 from bpfnb.analysis.sameness import Same, tells_apart
@@ -34,8 +35,9 @@ from bpfnb.analysis.terms import (
 from bpfnb.backends import run_many
 from bpfnb.cbpf import machine
 from bpfnb.cbpf.program import Program
+from bpfnb.cbpf.source import did_you_mean
 from bpfnb.cbpf.trace import Trace
-from bpfnb.errors import UndecidedError
+from bpfnb.errors import BpfError, UndecidedError
 from bpfnb.packets.packet import Packet, PacketBatch
 
 __all__ = ["LONGEST", "Counterexample", "Proof", "Question", "equivalent"]
@@ -59,6 +61,12 @@ class Question:
     complete: bool = False
     max_len: int = LONGEST
     rules: str = "linux"
+
+    def __post_init__(self) -> None:
+        ways = get_args(Same)
+        if self.same not in ways:
+            hint = did_you_mean(str(self.same), ways) or f"it is one of {', '.join(ways)}"
+            raise BpfError(f"same is {self.same!r}, which says nothing here", hint)
 
     @property
     def programs(self) -> tuple[Program, ...]:

@@ -65,6 +65,7 @@ VALUES: dict[str, Mapping[str, int]] = {
     "ICMPv6": {"type": 128},
 }  # fmt: skip
 NAMED = {each.lower(): each for each in HEADERS if " " not in each}
+NAMED["dot1q"] = "VLAN"  # as scapy calls it
 ON_TOP = {"ICMP": bytes([0, 1, 0, 1]), "ICMPv6": bytes([0, 1, 0, 1])}  # identifier, number
 NO_LINK = {RAW: ("IP", "IPv6"), "IP": ("IP",), "IPv6": ("IPv6",)}
 ON_IP = {"IP": 4, "IPv6": 41}  # IP in IP, which no program's names follow
@@ -176,7 +177,9 @@ def header(layer: str, above: str) -> bytes:
         if (value := announced(row, above)) is not None:
             values[row.key] = value
         elif layer != "MPLS":
-            raise PacketError(f"{layer} does not carry {above}")
+            whole = next((each for each in STACKS if each.split("/")[-1] == above), "")
+            hint = f"name the layers between, as in {whole!r}" if "/" in whole else ""
+            raise PacketError(f"{layer} does not carry {above}", hint)
     number = 0
     for each in row.fields:
         number = number << each.bits | values.get(each.name, 0)

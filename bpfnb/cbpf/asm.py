@@ -12,6 +12,7 @@ Every mistake in the text is reported at once, with place, rule and cure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -22,7 +23,11 @@ from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.source import Source
 from bpfnb.errors import BpfError
 
-__all__ = ["MNEMONICS", "READERS", "assemble"]
+__all__ = ["MNEMONICS", "READERS", "assemble", "looks_assembled"]
+
+# How a program's first line can begin, and no expression does.
+PROGRAM = re.compile(r"\(\d+\)\s|\{|\d+\s*(?:,|\n)|[A-Za-z_]\w*\s*:(?!:)|BPF_|\.insn|bpf filter|ip6?tables\s")
+COMMENTS = re.compile(r"(?:\s|/\*.*?\*/|[;#][^\n]*)*", re.S)
 
 READERS: dict[str, Callable[[Source], Program]] = {
     "asm": read_source,
@@ -45,3 +50,15 @@ def assemble(text: str, dialect: str | None = None, linktype: int | None = None)
     normal = text.replace("\r\n", "\n").replace("\r", "\n")
     name = dialect or listings.guess(normal)
     return replace(READERS[name](Source(normal)), linktype=linktype)
+
+
+def looks_assembled(text: str) -> bool:
+    """Whether a text is a program and no filter expression, by its first word.
+
+    >>> looks_assembled("ldh [12]"), looks_assembled("tcp port 80")
+    (True, False)
+    """
+    start = COMMENTS.match(text)
+    code = text[start.end() :] if start else text
+    word = code.split(None, 1)[0].lower() if code.strip() else ""
+    return word in MNEMONICS or PROGRAM.match(code) is not None

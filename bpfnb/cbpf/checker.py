@@ -113,6 +113,10 @@ def jump_target(program: Program) -> Iterator[Fault]:
         for way, offset in ways:
             if pc + 1 + offset > last:
                 backward = way == "the jump" and offset >= 1 << 31
+                label = next((name for name, at in program.labels.items() if at > last), "")
+                counted_again = "count from the next instruction: 0 is the one below"
+                if label and pc + 1 + offset == last + 1:
+                    counted_again = f"put an instruction behind the label {label}: ret #0, say"
                 yield Fault(
                     "jump_target",
                     pc,
@@ -121,7 +125,7 @@ def jump_target(program: Program) -> Iterator[Fault]:
                     else f"{way} goes to {pc + 1 + offset}; the last instruction is {last}",
                     "jumps only go forward: this is what makes every filter end"
                     if backward
-                    else "count from the next instruction: 0 is the one below",
+                    else counted_again,
                 )
 
 

@@ -1,7 +1,7 @@
 """The stack machine that came before: the CMU/Stanford packet filter.
 
 A program is a row of 16-bit words.  Each word pushes something, then may do something with
-the two topmost values: `ACTIONS` and `OPERATORS` are the one table of both.  Nothing
+the two topmost values: `cspf_opcodes` is the one table of both.  Nothing
 jumps: a program runs from its first word to its last, unless a short-circuit operator
 ends it.
 
@@ -16,108 +16,39 @@ accepts.  A push of a word that is not there, an operator without two operands, 
 stack reject.
 
 The paper's authors gave their CSPF an indirection operator and do not say how it was
-encoded; here it is Mach's PUSHIND, with the arithmetic that came there with it.
+encoded; here it is Mach's PUSHIND, with the arithmetic that Mach has beside it.  All
+values have 16 bits, as CMU's stack had them.
 
-Left out: priorities and the queue of filters, which are the device's; text (`cspf_text`).
+Left out: priorities and the queue of filters, which are the device's, and its limit of
+DEEPEST words for a program, which `too_long` only tells; text (`cspf_text`).
 
 Source: J. Mogul, R. Rashid, M. Accetta, *The Packet Filter: An Efficient Mechanism for
-User-level Network Code*, SOSP 1987; CMU's enet.h and enet.c (ENF_*, ENMAXFILTERS), DEC's
-pfilt.c; Mach's device/net_status.h (NETF_PUSHIND, NETF_LSH and what follows it).
+User-level Network Code*, SOSP 1987; CMU's enet.c (enDoFilter), DEC's pfilt.c; Mach's
+device/net_io.c (net_do_filter).
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from bpfnb.errors import BpfError
-
-__all__ = [
-    "ACTIONS",
-    "DEEPEST",
-    "OPERATORS",
-    "Action",
-    "CspfProgram",
-    "CspfStep",
-    "CspfTrace",
-    "CspfWord",
-    "Operator",
-    "trace",
-]
-
-ACTION_BITS = 10  # ENF_NBPA; the other six are the operator's
-MASK = 0xFFFF
-DEEPEST = 40  # ENMAXFILTERS: values on the stack, and words of a program
-LONGEST = 1 << ACTION_BITS
-
-
-@dataclass(frozen=True)
-class Action:
-    """What a word pushes; `pushes` is the constant, None where it depends on the packet."""
-
-    code: int
-    name: str
-    sentence: str
-    pushes: int | None = None
-    mach: bool = False
-
-
-@dataclass(frozen=True)
-class Operator:
-    """What a word then does with the two topmost values, `below op top`.
-
-    A short-circuit operator compares both; where they are `equal`, or are not, it `ends`
-    the program with True or False, and pushes nothing where it does not.
-    """
-
-    code: int
-    name: str
-    sentence: str
-    apply: Callable[[int, int], int] | None = field(default=None, repr=False)
-    equal: bool = False
-    ends: bool | None = None
-    mach: bool = False
-
-
-NOPUSH, PUSHLIT, PUSHIND, PUSHWORD = 0, 1, 14, 16
-ACTIONS: tuple[Action, ...] = (
-    Action(NOPUSH, "NOPUSH", "push nothing"),
-    Action(PUSHLIT, "PUSHLIT", "push the next word of the program"),
-    Action(2, "PUSHZERO", "push 0", 0),
-    Action(3, "PUSHONE", "push 1", 1),
-    Action(4, "PUSHFFFF", "push 0xffff", 0xFFFF),
-    Action(5, "PUSH00FF", "push 0x00ff", 0x00FF),
-    Action(6, "PUSHFF00", "push 0xff00", 0xFF00),
-    Action(PUSHIND, "PUSHIND", "pop a number, push the packet's word of that number", mach=True),
-    Action(PUSHWORD, "PUSHWORD", "push a word of the packet, by its number"),
+from bpfnb.cbpf.cspf_opcodes import (
+    ACTION,
+    ACTION_BITS,
+    DEEPEST,
+    LONGEST,
+    MASK,
+    NOPUSH,
+    OPERATOR,
+    PUSHIND,
+    PUSHLIT,
+    PUSHWORD,
+    Action,
+    Operator,
 )
+from bpfnb.errors import BpfError, brief
 
-OPERATORS: tuple[Operator, ...] = (
-    Operator(0, "NOP", "do nothing more"),
-    Operator(1, "EQ", "push 1 if both are equal, else 0", operator.eq),
-    Operator(2, "LT", "push 1 if the lower one is less", operator.lt),
-    Operator(3, "LE", "push 1 if the lower one is less or equal", operator.le),
-    Operator(4, "GT", "push 1 if the lower one is greater", operator.gt),
-    Operator(5, "GE", "push 1 if the lower one is greater or equal", operator.ge),
-    Operator(6, "AND", "push the bits that both have", operator.and_),
-    Operator(7, "OR", "push the bits that either has", operator.or_),
-    Operator(8, "XOR", "push the bits that one has and the other has not", operator.xor),
-    Operator(9, "COR", "if both are equal, end: accept", equal=True, ends=True),
-    Operator(10, "CAND", "if both are not equal, end: reject", equal=False, ends=False),
-    Operator(11, "CNOR", "if both are equal, end: reject", equal=True, ends=False),
-    Operator(12, "CNAND", "if both are not equal, end: accept", equal=False, ends=True),
-    Operator(13, "NEQ", "push 1 if both are not equal, else 0", operator.ne),
-    Operator(14, "LSH", "push the lower one shifted left", lambda a, b: a << min(b, 16), mach=True),
-    Operator(
-        15, "RSH", "push the lower one shifted right", lambda a, b: a >> min(b, 16), mach=True
-    ),
-    Operator(16, "ADD", "push the sum", operator.add, mach=True),
-    Operator(17, "SUB", "push the difference", operator.sub, mach=True),
-)
-ACTION = {row.code: row for row in ACTIONS}
-OPERATOR = {row.code: row for row in OPERATORS}
-PLACE = {row.name: row for row in ACTIONS}
+__all__ = ["CspfProgram", "CspfStep", "CspfTrace", "CspfWord", "decode", "trace"]
 
 
 @dataclass(frozen=True)
@@ -176,6 +107,25 @@ class CspfProgram:
         """The program as it is encoded."""
         return tuple(word for insn in self.insns for word in insn.words)
 
+    @property
+    def too_long(self) -> bool:
+        """Whether it has more words than CMU's device took."""
+        return len(self.words) > DEEPEST
+
+    @property
+    def depths(self) -> tuple[int | None, ...]:
+        """Values on the stack behind each instruction, TRUE not counted.
+
+        Nothing jumps, so they are the same for every packet that comes so far; None from
+        where on none does, because an operator found too little or a push too much.
+        """
+        depth: int | None = 0
+        found = []
+        for insn in self.insns:
+            depth = None if depth is None else deeper(insn, depth)
+            found.append(depth)
+        return tuple(found)
+
     def __len__(self) -> int:
         return len(self.insns)
 
@@ -187,11 +137,31 @@ class CspfProgram:
         return trace(self, packet).accepted
 
 
-def decode(words: Sequence[int], at: int) -> CspfWord:
-    """The instruction at a place of a row of words."""
+def deeper(insn: CspfWord, depth: int) -> int | None:
+    """The values on the stack behind an instruction, by those before it."""
+    if insn.action.code == PUSHIND and not depth:
+        return None
+    depth += insn.action.code not in (NOPUSH, PUSHIND)
+    if depth > DEEPEST - 2:
+        return None
+    if not insn.operator.code:
+        return depth
+    if depth < 2:
+        return None
+    return depth - 1 if insn.operator.apply is not None else depth - 2
+
+
+def fetched(words: Sequence[int], at: int) -> int:
+    """A word of a row, if it is one."""
     word = words[at]
     if not 0 <= word <= MASK:
-        raise BpfError(f"word {at} is {word}; a word has 16 bits, 0–{MASK}")
+        raise BpfError(f"word {at} is {brief(str(word))}; a word has 16 bits, 0–{MASK}")
+    return word
+
+
+def decode(words: Sequence[int], at: int) -> CspfWord:
+    """The instruction at a place of a row of words."""
+    word = fetched(words, at)
     code, op = word & LONGEST - 1, word >> ACTION_BITS
     action = ACTION[PUSHWORD] if code >= PUSHWORD else ACTION.get(code)
     if action is None or op not in OPERATOR:
@@ -201,15 +171,16 @@ def decode(words: Sequence[int], at: int) -> CspfWord:
         return CspfWord(action, OPERATOR[op], code - action.code)
     if at + 1 == len(words):
         raise BpfError(f"word {at} is PUSHLIT, and there is no word behind it to push")
-    return CspfWord(action, OPERATOR[op], literal=words[at + 1])
+    return CspfWord(action, OPERATOR[op], literal=fetched(words, at + 1))
 
 
 @dataclass(frozen=True)
 class CspfStep:
     """One instruction executed: the stack before and after, its top last.
 
-    `read` is the packet's word it pushed, by its number; `why` says why it ended the
-    program, where it did.
+    `read` is the packet's word it pushed, by its number, and `operands` the two values that
+    its operator took.  `why` says why it ended the program, where it did, and `failed`
+    that it could not be done.
     """
 
     pc: int
@@ -218,6 +189,8 @@ class CspfStep:
     after: tuple[int, ...]
     read: int | None = None
     why: str = ""
+    failed: bool = False
+    operands: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -233,6 +206,21 @@ class CspfTrace:
     def reads(self) -> int:
         """How often the packet was read."""
         return sum(step.read is not None for step in self.steps)
+
+    @property
+    def comparisons(self) -> int:
+        """How many predicates were evaluated."""
+        return sum(step.insn.operator.compares and not step.failed for step in self.steps)
+
+    @property
+    def why(self) -> str:
+        """The verdict's reason, in short."""
+        last = self.steps[-1] if self.steps else None
+        if last is not None and last.why:
+            return f"({last.pc:02d}) {last.insn}: {last.why}"
+        if last is None or len(last.after) == 1:
+            return "the stack is empty at the end"
+        return f"{last.after[-1]} is on top at the end"
 
 
 def trace(program: CspfProgram, packet: bytes) -> CspfTrace:
@@ -259,26 +247,22 @@ def execute(
     stack, read, missed = pushed(insn, before, packet)
     op = insn.operator
 
-    def ended(verdict: bool, why: str) -> tuple[CspfStep, bool]:
-        return CspfStep(pc, insn, before, stack, read, why), verdict
-
+    if len(stack) > DEEPEST - 1 and not missed:
+        missed = f"the stack is full: it has room for {DEEPEST - 2} values"
+    if op.code and len(stack) < 3 and not missed:
+        missed = f"{op.name} wants two values, and {('none', 'one')[len(stack) - 1]} was pushed"
     if missed:
-        return ended(False, missed)
-    if len(stack) > DEEPEST - 1:
-        return ended(False, f"the stack is full: it holds {DEEPEST - 1} values")
+        return CspfStep(pc, insn, before, stack, read, missed, True), False
     if not op.code:
         return CspfStep(pc, insn, before, stack, read), None
-    if len(stack) < 3:
-        return ended(False, f"{op.name} wants two values, and {len(stack) - 1} was pushed")
     *rest, below, top = stack
+    after, why, verdict = tuple(rest), "", None
     if op.apply is not None:
         after = (*rest, int(op.apply(below, top)) & MASK)
-        return CspfStep(pc, insn, before, after, read), None
-    if (below == top) is op.equal:
-        sign = "==" if op.equal else "!="
-        verdict = bool(op.ends)
-        return ended(verdict, f"{below:#06x} {sign} {top:#06x}")
-    return CspfStep(pc, insn, before, tuple(rest), read), None
+    elif (below == top) is op.equal:
+        verdict, after = op.ends, stack
+        why = f"{below:#06x} {'==' if op.equal else '!='} {top:#06x}"
+    return CspfStep(pc, insn, before, after, read, why, operands=(below, top)), verdict
 
 
 def pushed(

@@ -28,12 +28,16 @@ LISTED_TEST = re.compile(NUMBERED + r"(?P<operand>(?:.*\S)?)" + TARGETS)
 LISTED = re.compile(NUMBERED + r"(?P<operand>.*)(?P<jt>(?!))?(?P<jf>(?!))?")  # no targets
 ROW = re.compile(r"\S+")
 SS = re.compile(r"bpf filter \(([0-9]+)\):(?:\s*(?:0[xX][0-9a-fA-F]+|[0-9]+)(?=[\s,]|\Z),?)*")
+COMMAND = re.compile(r"--bytecode[ =]\s*(\"[^\"]*\"|'[^']*'|\S*)")
 NUMBERS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 MARKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("ss", re.compile(r"bpf filter \([0-9]+\):")),
     ("tcpdump", re.compile(r"^[ \t]*+\([0-9]+\)\s", re.M)),
     ("c", re.compile(r"\{[^{},]*+,[^{}]*+\}|BPF_(STMT|JUMP)\s*\(")),
-    ("xt_bpf", re.compile(r"\A\s*['\"]?[0-9]+,\s*[0-9]+ [0-9]+ [0-9]+ [0-9]+")),
+    (
+        "xt_bpf",
+        re.compile(r"(?:\A|--bytecode[ =])\s*['\"]?[0-9]+,\s*[0-9]+ [0-9]+ [0-9]+ [0-9]+"),
+    ),
     (
         "decimal",
         re.compile(r"^[ \t]*+[0-9]++[ \t]*+\n[ \t]*+(?:[0-9]++ ){3}[0-9]++[ \t]*+$", re.M),
@@ -132,8 +136,13 @@ def read_decimal(source: Source) -> Program:
 
 
 def read_xt_bpf(source: Source) -> Program:
-    """The count and the rows in one line, behind commas; quotes may stand around it."""
-    words = list(re.finditer(r"[^\s,'\"]+", source.text))
+    """The count and the rows in one line, behind commas; quotes may stand around it.
+
+    Of a command line of iptables it is what stands behind --bytecode.
+    """
+    command = COMMAND.search(source.text)
+    start, stop = command.span(1) if command else (0, len(source.text))
+    words = list(re.compile(r"[^\s,'\"]+").finditer(source.text, start, stop))
     return counted(source, words, "xt_bpf string")
 
 

@@ -224,7 +224,7 @@ class Reader:
                 token,
                 "a bare number",
                 forms_rule(self.mnemonic),
-                f"a constant is written #{token.text}, a packet offset [{token.text}]",
+                spelt(self.mnemonic, token.text),
             )
         hint = self.source.near(token.text, [*LENGTH_NAMES, *EXTENSION_NAMES])
         raise self.fail(token, f"{token.text!r} is no operand", forms_rule(self.mnemonic), hint)
@@ -267,13 +267,38 @@ class Reader:
 
 def forms_rule(mnemonic: str) -> str:
     """What a mnemonic takes: `ldh takes [k] · [x+k]`."""
+    forms = forms_of(mnemonic)
+    return f"{mnemonic} takes {' · '.join(forms)}" if forms else ""
+
+
+def forms_of(mnemonic: str) -> list[str]:
+    """The operands that a mnemonic takes, as people write them."""
     name = ALIASES.get(mnemonic, mnemonic)
     forms = [row.name.partition(" ")[2] or "no operand" for row in OPCODES if row.mnemonic == name]
     if mnemonic in ("ldi", "ldxi"):
         forms = ["#k", "k"]
     if mnemonic == "ldx":
         forms.append("4*([k]&0xf)")
-    return f"{mnemonic} takes {' · '.join(forms)}" if forms else ""
+    return forms
+
+
+def spelt(mnemonic: str, number: str) -> str:
+    """How a bare number behind a mnemonic could be meant.
+
+    >>> spelt("add", "12"), spelt("ldh", "12")
+    ('a constant is written #12', 'a packet offset is written [12]')
+    """
+    taken = {form.partition(",")[0] for form in forms_of(mnemonic)}
+    kinds = (
+        ("#k", "a constant", f"#{number}"),
+        ("[k]", "a packet offset", f"[{number}]"),
+        ("M[k]", "a scratch word", f"M[{number}]"),
+    )
+    meant = [(noun, shown) for form, noun, shown in kinds if form in taken]
+    return ", ".join(
+        f"{noun} {shown}" if at else f"{noun} is written {shown}"
+        for at, (noun, shown) in enumerate(meant)
+    )
 
 
 def tokenize(text: str, start: int) -> list[Token]:
@@ -313,9 +338,22 @@ def encode(reader: Reader, first: Token, operand: Operand) -> tuple[Opcode | Non
             width,
             f"there is no {reader.mnemonic} {shown}",
             forms_rule(reader.mnemonic),
+            instead(name, form),
         )
         raise Blamed
     return row, Insn(row.code, 0, 0, operand.k)
+
+
+def instead(mnemonic: str, form: Form) -> str:
+    """How to have what a mnemonic does not do."""
+    if form in (Form.ABS, Form.IND):
+        if mnemonic == "ldx":
+            return "what is in the packet is loaded into A; then copy it: tax"
+        if mnemonic in ("st", "stx"):
+            return f"a packet cannot be changed; a scratch word is written: {mnemonic} M[0]"
+    if mnemonic in ("ldh", "ldb") and form is Form.IMM:
+        return "a constant is loaded with ld"
+    return ""
 
 
 def form_name(form: Form) -> str:

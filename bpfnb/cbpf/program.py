@@ -46,6 +46,11 @@ class Program:
     origin: str = ""
 
     def __post_init__(self) -> None:
+        if isinstance(self.insns, str):
+            raise BpfError(
+                "a program is made of instructions, not of text",
+                "assemble reads a program's text, compile_filter an expression",
+            )
         insns = tuple(insn_of(pc, row) for pc, row in enumerate(self.insns))
         object.__setattr__(self, "insns", insns)
 

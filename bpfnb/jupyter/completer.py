@@ -1,4 +1,4 @@
-"""Tab inside %bpf and %%bpf: options and their values on the line, assembly in the body.
+"""Tab inside %bpf, %%bpf and %%cspf: options and their values on the line, assembly in the body.
 
 A matcher for IPython's completer.  On the line it knows flags, views,
 backends, link types and, behind -p, the user's variables and the sample
@@ -23,6 +23,9 @@ from bpfnb.cbpf.ancillary import EXTENSIONS
 from bpfnb.cbpf.asm import MNEMONICS, READERS
 from bpfnb.cbpf.checker import RULES
 from bpfnb.cbpf.constants import CONSTANTS
+from bpfnb.cbpf.cspf_text import NAMES
+from bpfnb.jupyter.cspf_magic import TAKEN
+from bpfnb.jupyter.cspf_magic import VIEWS as STACK_VIEWS
 from bpfnb.jupyter.grammar import BY_FLAG, end_of_value, parse
 from bpfnb.jupyter.options import VIEWS
 
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["complete", "register"]
 
 IDENTIFIER = "bpfnb.bpf"
-LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*)?%%?bpf(?:\s+(?P<rest>.*))?$", re.S)
+LINE = re.compile(r"\s*(?:[\w.,\s]+=\s*)?(?:%%?bpf|%%cspf)(?:\s+(?P<rest>.*))?$", re.S)
 LESSON = re.compile(r"\s*%(?P<magic>bpf_hint|bpf_progress)\s+(?P<word>\S*)$")
 PACKETS = re.compile(r"(?:^|\s)(?:-p|--packets[ =])\s*")
 LABEL = re.compile(r"^\s*([A-Za-z_]\w*)\s*:", re.M)
@@ -83,9 +86,12 @@ def complete(
     if lesson := LESSON.match(before):
         words, kind = LESSONS[lesson["magic"]]
         return lesson["word"], [(beginning(lesson["word"], words()), kind)], True
-    start = LINE.match(before)
+    start, stack = LINE.match(before), text.lstrip().startswith("%%cspf")
     if start and (line == 0 or not text.lstrip().startswith("%%")):
-        return on_line(start["rest"], completer)
+        word, choices, alone = on_line(start["rest"], completer)
+        return word, [of_cspf(each) for each in choices] if stack else choices, alone
+    if line and stack:
+        return in_stack_body(before, completer)
     if line and text.lstrip().startswith("%%bpf"):
         return in_body("\n".join(lines[1:]), before, completer)
     return "", [], False
@@ -178,6 +184,28 @@ def in_body(
     elif mnemonic.startswith(JUMPS):
         choices.append((beginning(word, LABEL.findall(body)), "label"))
     return word, choices, True
+
+
+def in_stack_body(before: str, completer: IPCompleter | None) -> tuple[str, list[Choice], bool]:
+    """Complete an action, an operator or a literal of the stack machine's."""
+    opened = before.rfind("{{")
+    if opened > before.rfind("}}"):
+        return in_python(before[opened + 2 :], completer)
+    if any(mark in before for mark in (";", "#", "//", "/*")):
+        return "", [], True
+    found = NAME.search(before)
+    word = found.group() if found else ""
+    literal = re.search(r"PUSHLIT\S*\s+$", before.removesuffix(word), re.I)
+    words, kind = (CONSTANTS, "constant") if literal else (NAMES, "mnemonic")
+    return word, [(beginning(word, words), kind)], True
+
+
+def of_cspf(choice: Choice) -> Choice:
+    """Only those options and views that %%cspf takes."""
+    words, kind = choice
+    if kind == "option":
+        return [each for each in words if BY_FLAG[each].name in TAKEN], kind
+    return ([each for each in words if each in STACK_VIEWS], kind) if kind == "view" else choice
 
 
 def beginning(begun: str, words: Iterable[str]) -> list[str]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from IPython.core.error import UsageError
 
-from bpfnb.jupyter.options import OPTIONS, Given, Option, Options, Takes, nearest
+from bpfnb.jupyter.options import OPTIONS, VIEWS, Given, Option, Options, Takes, nearest
 from bpfnb.jupyter.settle import settle
 
 __all__ = ["BY_FLAG", "FOREIGN", "end_of_value", "parse"]
@@ -181,6 +181,8 @@ def lookup(name: str, known: Mapping[str, Option], at: int = 0, line: str = "") 
         raise UsageError("the help is %bpf?")
     if name in BY_FLAG:
         raise UsageError(f"{name} is no flag of tcpdump's; put it before the word tcpdump")
+    if name.removeprefix("--") in VIEWS:
+        raise UsageError(f"there is no option {name}; it is a view: --show {name[2:]}")
     word = line[at : end_of_word(line, at)] if line and not name.startswith("--") else name
     near = nearest(f"-{word}" if len(word) > 2 and word[1] != "-" else name, [*BY_FLAG, *FOREIGN])
     raise UsageError(f"there is no option {name}{near or '; %bpf? lists them'}")

@@ -47,7 +47,9 @@ def examine(
     answer = judged(exercise, program, packets)
     progress = Progress.read()
     progress.answered(exercise.id, answer.right)
-    lines = [*reason(answer, program), *comparison(answer), *answer.notes]
+    lines = [*reason(answer, program), *comparison(answer), *cut(answer, program), *answer.notes]
+    if answer.packet is not None and packets and not exercise.reaches:
+        lines.append("below is the packet that shows it, not those of -p")
     if not written and answer.right:
         lines.append("libpcap wrote this one")
     if not answer.right:
@@ -101,6 +103,31 @@ def comparison(answer: Answer) -> Iterator[str]:
         yield f"{described(mine)}: better than the reference, which has {described(reference)}"
     else:
         yield f"{described(mine)}; the reference has {described(reference)}"
+
+
+def cut(answer: Answer, program: Program) -> Iterator[str]:
+    """That a right program keeps little of what it accepts, where only accepting is asked for."""
+    from bpfnb.course.judging import LONGEST
+    from bpfnb.views.style import plural
+
+    if not answer.right or answer.exercise.same != "verdict":
+        return
+    kept, pc = shortest(program)
+    if kept < min(LONGEST, shortest(answer.exercise.program)[0]):
+        size = plural(kept, "byte")
+        yield f"({pc:03d}) keeps no more than {size} of a packet: ret #-1 keeps all of it"
+
+
+def shortest(program: Program) -> tuple[int, int]:
+    """The least that a `ret #k` of a program keeps when it accepts, and its pc."""
+    from bpfnb.cbpf.opcodes import BY_CODE
+
+    found = [
+        (insn.k, pc)
+        for pc, insn in enumerate(program.insns)
+        if BY_CODE[insn.code].name == "ret #k" and insn.k
+    ]
+    return min(found, default=(1 << 32, 0))
 
 
 def figures(cost: Cost) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic_arguments import magic_arguments
 
 from bpfnb.errors import showable
-from bpfnb.jupyter import completer, lessons
+from bpfnb.jupyter import completer, cspf_magic, lessons
 from bpfnb.jupyter.grammar import parse
 from bpfnb.jupyter.options import Options, declare
 
@@ -81,9 +81,10 @@ the listing with hit counts.  The object returned has .program, .rets,
 
 
 def register(shell: InteractiveShell) -> None:
-    """Add %bpf, %%bpf and their completion to a shell; again is the same as once."""
+    """Add the magics and their completion to a shell; again is the same as once."""
     register_function: Any = shell.register_magic_function  # its annotations miss a self
     register_function(magic_of(shell), "line_cell", "bpf")
+    cspf_magic.register(shell)
     lessons.register(shell)
     completer.register(shell)
 
@@ -178,8 +179,11 @@ def with_exercise(
     )
     result = replace(result, answered=answered)
     if packet is not None:
-        numbers = dict.fromkeys(result.numbers, 1)  # there is one packet now
         show = options.show or ("step",)
+        if exercise.reaches and batch is not None:
+            numbers = dict.fromkeys(result.numbers, [*batch].index(packet) + 1)
+            return replace(result, show=show, numbers=numbers), batch
+        numbers = dict.fromkeys(result.numbers, 1)  # there is one packet now
         return replace(result, show=show, numbers=numbers), PacketBatch.of([packet])
     if result.faults:
         return replace(result, show=("listing",)), None
@@ -256,7 +260,8 @@ def make_program(
 ) -> tuple[Program, bool]:
     """The program, and whether it was assembled and not compiled."""
     __tracebackhide__ = True
-    from bpfnb.jupyter.values import fill, looks_assembled, read_text
+    from bpfnb.cbpf.asm import looks_assembled
+    from bpfnb.jupyter.values import fill, read_text
 
     refuse_twice(options, source)
     text = read_text(options.file) if options.file else ""
@@ -283,20 +288,26 @@ def refuse_twice(options: Options, source: Source) -> None:
 
 def compiled(options: Options, expression: str, batch: PacketBatch | None) -> Program:
     """Compile an expression for -y, else the packets' link type, else Ethernet."""
+    from bpfnb.errors import ExpressionError
     from bpfnb.face import compile_filter
+    from bpfnb.jupyter.slips import slip
 
     own = None if batch is None else batch.linktype
     linktype: str | int = COOKED if options.interface == "any" else ETHERNET
     if own is not None:
         linktype = own
-    return compile_filter(
-        expression,
-        options.linktype or linktype,
-        options.snaplen,
-        options.optimize,
-        options.netmask or 0,  # as tcpdump -d takes it
-        options.libpcap or None,
-    )
+    try:
+        return compile_filter(
+            expression,
+            options.linktype or linktype,
+            options.snaplen,
+            options.optimize,
+            options.netmask or 0,  # as tcpdump -d takes it
+            options.libpcap or None,
+        )
+    except ExpressionError as error:
+        error.hint = slip(options, expression) or error.hint
+        raise
 
 
 def both(options: Options, program: Program, batch: PacketBatch | None) -> tuple[Program, Program]:

@@ -8,7 +8,7 @@ that a line asks for.  Left out: how a line is cut into options and expression
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -258,9 +258,9 @@ class Options:
         return bool(self.packets or self.read)
 
 
-def declare(magic: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare the table's options on a magic, for its help."""
-    for row in reversed(OPTIONS):
+def declare(magic: Callable[..., Any], rows: Sequence[Option] = OPTIONS) -> Callable[..., Any]:
+    """Declare options of the table on a magic, for its help."""
+    for row in reversed(rows):
         words = row.help.replace("%", "%%")
         if row.takes is Takes.WORD or row.takes is Takes.PYTHON:
             magic = argument(*row.flags, metavar=row.metavar, help=words)(magic)

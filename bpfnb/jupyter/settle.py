@@ -24,6 +24,7 @@ __all__ = ["settle"]
 
 NEED_PACKETS = ("verdicts", "bytes", "trace", "log", "step", "why", "plots")  # views of a run
 MOST_DIGITS = 20  # of a number on a magic's line
+MEANT = {"graph": "cfg", "steps": "step", "hex": "bytes"}  # other words for views
 DUMPS = ("listing", "c", "decimal")  # what -d, -dd and -ddd show
 
 
@@ -79,6 +80,8 @@ def names(given: Given, known: Sequence[str], what: str) -> list[str]:
             )
         if each not in known:
             near = nearest(each, known) or f"; there are {', '.join(known)}"
+            if each in MEANT and MEANT[each] in known:
+                near = f"; did you mean {MEANT[each]}?"
             raise UsageError(f"there is no {what} {each!r}{near}")
     return words
 

@@ -22,11 +22,11 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from bpfnb.cbpf.asm import MNEMONICS, assemble
+from bpfnb.cbpf.asm import assemble
 from bpfnb.errors import BpfError
 from bpfnb.jupyter.grammar import end_of_value
 
-__all__ = ["evaluate", "fill", "is_file", "looks_assembled", "packets_value", "read_text"]
+__all__ = ["evaluate", "fill", "is_file", "packets_value", "read_text"]
 
 CAPTURES = (".pcap", ".pcapng", ".gz")
 NO_WORD = re.compile(r"[()\[\]{}'\",=]")
@@ -37,9 +37,6 @@ C_ARRAY = re.compile(
 
 WIDEST = 64  # bits of a number that is put into a program; what is wrong beyond 32 it says itself
 COMMENT_OR_BRACES = re.compile(r"/\*|;[^\n]*|^[ \t]*#[^\n]*|\{\{", re.M)
-# How a program's first line can begin, and no expression does.
-PROGRAM = re.compile(r"\(\d+\)\s|\{|\d+\s*(?:,|\n)|[A-Za-z_]\w*\s*:(?!:)|BPF_|\.insn|bpf filter")
-COMMENTS = re.compile(r"(?:\s|/\*.*?\*/|[;#][^\n]*)*", re.S)
 
 
 def packets_value(text: str, namespace: dict[str, Any]) -> Any:
@@ -148,18 +145,6 @@ def is_instruction(words: str) -> bool:
         return len(assemble(words, "asm")) == 1
     except BpfError:
         return False
-
-
-def looks_assembled(text: str) -> bool:
-    """Whether a file holds a program and no filter expression, by its first word.
-
-    >>> looks_assembled("ldh [12]"), looks_assembled("tcp port 80")
-    (True, False)
-    """
-    start = COMMENTS.match(text)
-    code = text[start.end() :] if start else text
-    word = code.split(None, 1)[0].lower() if code.strip() else ""
-    return word in MNEMONICS or PROGRAM.match(code) is not None
 
 
 def read_text(path: str) -> str:

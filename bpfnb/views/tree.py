@@ -31,7 +31,7 @@ from bpfnb.views.hits import Hits
 from bpfnb.views.svg import Svg, curve, number
 from bpfnb.views.view import Picture
 
-__all__ = ["FilterTree"]
+__all__ = ["FilterTree", "Placed", "below", "drawn", "name", "shortened"]
 
 Words = Mapping[int, tuple[str, str]]
 ABREAST = 1000.0  # pixels up to which the tree stands upright
@@ -137,29 +137,7 @@ class FilterTree(Picture):
     @property
     def svg(self) -> str:
         """The picture as a document of its own."""
-        root = self.placed(self.tree.root)
-        upright = width_of(root) <= ABREAST
-        place(root, upright)
-        parts = list(root.everything())
-        left = min(each.x - each.width / 2 for each in parts) - MARGIN
-        width = max(each.x + each.width / 2 for each in parts) - left + MARGIN
-        height = max(each.y + each.height / 2 for each in parts) + MARGIN
-        drawing = Svg(width, height, self.alt)
-        drawing.add(
-            "rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=8, fill=CARD,
-            stroke=EDGE_OF_CARD,
-        )  # fmt: skip
-        for each in parts:
-            each.x -= left
-        for each in parts:
-            for under in each.below:
-                drawing.add(
-                    "path", d=line_to(each, under, upright), fill="none", stroke=PLAIN,
-                    stroke_width=1.3,
-                )  # fmt: skip
-        for each in parts:
-            (draw_operator if each.below else draw_leaf)(drawing, each)
-        return str(drawing)
+        return drawn(self.placed(self.tree.root), self.alt)
 
     def placed(self, formula: Formula) -> Placed:
         """What is to be drawn, without places."""
@@ -179,6 +157,32 @@ class FilterTree(Picture):
         notes = "".join(f"<br>{style.muted(escape(each))}" for each in self.notes())
         picture = framed(self.svg, self.alt)
         return style.scroll(style.caption(said + notes) + picture) + twin(self.text())
+
+
+def drawn(root: Placed, alt: str) -> str:
+    """A tree as a document of its own."""
+    upright = width_of(root) <= ABREAST
+    place(root, upright)
+    parts = list(root.everything())
+    left = min(each.x - each.width / 2 for each in parts) - MARGIN
+    width = max(each.x + each.width / 2 for each in parts) - left + MARGIN
+    height = max(each.y + each.height / 2 for each in parts) + MARGIN
+    drawing = Svg(width, height, alt)
+    drawing.add(
+        "rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=8, fill=CARD,
+        stroke=EDGE_OF_CARD,
+    )  # fmt: skip
+    for each in parts:
+        each.x -= left
+    for each in parts:
+        for under in each.below:
+            drawing.add(
+                "path", d=line_to(each, under, upright), fill="none", stroke=PLAIN,
+                stroke_width=1.3,
+            )  # fmt: skip
+    for each in parts:
+        (draw_operator if each.below else draw_leaf)(drawing, each)
+    return str(drawing)
 
 
 def name(formula: Formula) -> str:
