@@ -26,7 +26,9 @@ from bpfnb.errors import BpfError
 __all__ = ["MNEMONICS", "READERS", "assemble", "looks_assembled"]
 
 # How a program's first line can begin, and no expression does.
-PROGRAM = re.compile(r"\(\d+\)\s|\{|\d+\s*(?:,|\n)|[A-Za-z_]\w*\s*:(?!:)|BPF_|\.insn|bpf filter|ip6?tables\s")
+PROGRAM = re.compile(
+    r"\(\d+\)\s|\{|\d+\s*(?:,|\n)|[A-Za-z_]\w*\s*:(?!:)|BPF_|\.insn|bpf filter|ip6?tables\s"
+)
 COMMENTS = re.compile(r"(?:\s|/\*.*?\*/|[;#][^\n]*)*", re.S)
 
 READERS: dict[str, Callable[[Source], Program]] = {

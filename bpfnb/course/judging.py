@@ -204,7 +204,7 @@ def shortcoming(exercise: Exercise, program: Program) -> str:
     if exercise.loads and mine.loads > exercise.loads:
         return (
             f"one way through it loads from the packet {mine.loads} times, "
-            f"and {exercise.loads} are enough"
+            f"and {exercise.loads} {'is' if exercise.loads == 1 else 'are'} enough"
         )
     if exercise.bytes and mine.bytes > exercise.bytes:
         return f"one way through it reads {mine.bytes} bytes, and {exercise.bytes} are enough"

@@ -38,7 +38,7 @@ class PacketBytes(View):
     """One packet's bytes with their fields; with `reads`, what a program reads.
 
     `title` says which packet it is, `wirelen` how long it was on the wire, `total` how
-    many packets there are.
+    many packets there are, `reader` which program reads.
 
     >>> fields = (Field("L", "a", 0, 1, "0"), Field("L", "b", 1, 2, "0"))
     >>> print(PacketBytes(bytes(3), fields, Reads(did={1: (0,), 2: (0,)}, ran=True)))
@@ -58,6 +58,7 @@ class PacketBytes(View):
     title: str = ""
     wirelen: int | None = None
     total: int = 0
+    reader: str = "this program"
 
     @classmethod
     def of(
@@ -103,7 +104,7 @@ class PacketBytes(View):
         names = listed(
             line.title for lines in self.layout.of_item for line in lines if line.here or not ran
         )
-        said = f"this program {'read' if ran else 'can read'} {len(places) or 'none'} of {have}"
+        said = f"{self.reader} {'read' if ran else 'can read'} {len(places) or 'none'} of {have}"
         return f"{said}{f': {names}' if names else ''}{beyond(self.reads)}"
 
     def remarks(self, did: str = "[ ]", can: str = "( )") -> list[str]:

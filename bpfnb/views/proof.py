@@ -9,7 +9,7 @@ Left out: deciding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from typing import Self
@@ -96,8 +96,7 @@ class Counterexample(equivalence.Counterexample, View):
     @cached_property
     def bytes(self) -> PacketBytes:
         """The packet's bytes, and what the first program reads of them."""
-        first, second = self.traces
-        return PacketBytes.of(first, self.packet, [second])
+        return replace(PacketBytes.of(self.traces[0], self.packet), reader=NAMES[0])
 
     def text(self) -> str:
         """Answer, reasons, bytes."""
