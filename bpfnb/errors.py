@@ -151,9 +151,9 @@ class CheckError(BpfError):
     """A program is not legal and so does not run.  `faults` says why."""
 
     def __init__(self, faults: tuple[Fault, ...], rules: str = "linux") -> None:
-        plural = "rule" if len(faults) == 1 else "rules"
+        plural = "fault" if len(faults) == 1 else "faults"
         shown = "\n".join(str(fault) for fault in faults)
-        super().__init__(f"{rules} refuses this program: {len(faults)} {plural} broken\n{shown}")
+        super().__init__(f"{rules} refuses this program: {len(faults)} {plural}\n{shown}")
         self.faults = faults
         self.rules = rules
 

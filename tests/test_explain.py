@@ -339,7 +339,9 @@ def test_what_is_known_is_so_on_real_packets(capture: str) -> None:
 def test_the_view_folds_escapes_and_can_be_saved(tmp_path: object) -> None:
     view = Explanation.of(explain(bpf.compile_filter("tcp port 80")))
     assert view.fields_by_pc()[16] == "TCP.dport"
-    assert view.text().splitlines()[0] == (
+    lines = view.text().splitlines()
+    assert lines[0] == "accepted:"
+    assert lines[1 + len(view.accepted)] == (
         "(000–001) Ether.type is read; 0x86dd (IPv6) goes on at 2, anything else goes on at 8"
     )
     html = view.html()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from itertools import pairwise, product
 
 import pytest
@@ -266,12 +265,9 @@ def test_libpcaps_common_programs_have_nothing_odd() -> None:
         assert not lint(compile_filter(expression)).remarks
 
 
-def test_a_long_filter_takes_less_than_a_second_and_a_very_long_one_is_honest() -> None:
+def test_a_long_filter_is_decided_and_a_very_long_one_in_no_time_is_honest() -> None:
     long = compile_filter(" or ".join(f"port {k}" for k in range(36)))
-    begun = time.perf_counter()
-    report = lint(long)
-    assert not report.undecided
-    assert time.perf_counter() - begun < 5  # 0.4 s on an idle machine
+    assert not lint(long).undecided
     many = compile_filter(" or ".join(f"host 10.0.{i}.{j}" for i in range(4) for j in range(56)))
     report = lint(many, seconds=0.5)
     assert "there may be more" in report.undecided or "not decided" in report.undecided

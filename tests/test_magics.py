@@ -360,7 +360,7 @@ def test_why_is_of_the_packet_asked_for_and_explain_needs_none(shell: Interactiv
     with pytest.raises(BpfError, match="there is no packet 4 in 3 packets"):
         run(shell, "%bpf -p pkts --why=4 icmp")
     explained = run(shell, "%bpf --show explain icmp")
-    assert text(explained).startswith("(000–001) Ether.type is read; 0x0800 (IPv4) goes on at 2")
+    assert "\n(000–001) Ether.type is read; 0x0800 (IPv4) goes on at 2" in text(explained)
     assert explained.explanation.lines[2].field == "IP.proto"
 
 

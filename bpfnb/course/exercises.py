@@ -181,7 +181,9 @@ def find(id: str) -> Exercise:
         return there[id]
     near = get_close_matches(id, there, n=1, cutoff=0.5)
     chapter = [each.id for each in chapters().get(id[:2], ())]
-    hint = f"there are {', '.join(chapter or there)}"
+    hint = f"there are {', '.join(chapter)}"
+    if not chapter:
+        hint = f"chapters {', '.join(chapters())} have some, the first is like {min(there)}"
     if near and not chapter:
         hint = f"did you mean {near[0]}?"
     raise BpfError(f"there is no exercise {brief(id)!r}", hint)

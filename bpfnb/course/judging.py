@@ -237,7 +237,7 @@ def judge_packets(exercise: Exercise, program: Program, packets: Sequence[Packet
         ran = trace(program, each.data, each.wirelen, each.ancillary)
         for at in range(len(ran.steps)):
             if wanted.holds(facts(ran, at)):
-                said = f"{which} gets there: step {at + 1} has {exercise.reaches}"
+                said = f"{which} gets there: step {at} has {exercise.reaches}"
                 return Answer(exercise, True, said, each, which, tried=len(packets))
     return Answer(exercise, False, astray(exercise, packets), packets[0], "packet 1")
 

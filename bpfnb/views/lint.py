@@ -76,7 +76,7 @@ class Lint(Report, View):
 
     def row(self, remark: Remark) -> str:
         """One remark: its instruction, what is so, and the cure under it."""
-        said = style.plain(escape(remark.message))
+        said = style.plain(escape(remark.message), least=240)
         cure = style.muted(style.plain(f"cure: {escape(remark.hint)}", 12))
         shown, edge = style.muted(style.plain("the whole program")), ""
         if remark.pc is not None:

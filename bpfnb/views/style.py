@@ -174,9 +174,14 @@ def left_out(number: int, what: str) -> str:
     return caption(f"{plural(number, what)} behind these not shown") if number > 0 else ""
 
 
-def plain(html: str, size: int = 13) -> str:
-    """A sentence among monospaced cells: the page's font, and it may wrap."""
-    return f'<span style="font-family:{SANS};font-size:{size}px;white-space:normal">{html}</span>'
+def plain(html: str, size: int = 13, least: int = 0) -> str:
+    """A sentence among monospaced cells: the page's font, and it may wrap.
+
+    `least` is the width in pixels that it keeps where the page is narrow.
+    """
+    keeps = f";display:inline-block;min-width:{least}px" if least else ""
+    look = f"font-family:{SANS};font-size:{size}px;white-space:normal{keeps}"
+    return f'<span style="{look}">{html}</span>'
 
 
 def table(rows: Sequence[str], what: str, head: str = "") -> str:

@@ -280,7 +280,7 @@ def html_cell(trace: Trace, step: Step, head: str) -> str:
     if head == "what happens":
         for shape, colour in (("✓", style.ACCEPT), ("✗", style.REJECT)):
             shown = shown.replace(shape, f'<b style="color:{colour}">{shape}</b>')
-        shown = style.plain(shown)
+        shown = style.plain(shown, least=240)
     return style.cell(style.muted(shown) if head in ("step", "pc") else shown, side(head))
 
 

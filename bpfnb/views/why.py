@@ -121,14 +121,13 @@ class Explanation(Account, View):
         return {line.pc: line.field for line in self.lines if line.field}
 
     def text(self) -> str:
-        """A line a block, then what is accepted."""
-        lines = []
+        """What is accepted, then a line a block."""
+        lines = [self.summary, *(f"      {each}" for each in self.accepted)]
         for each in self.paragraphs[: style.MOST]:
             lines.append(f"({pcs(each)}) {each.sentence}")
             if each.known:
                 lines.append(f"      known: {known(each)}")
-        lines += [self.summary, *(f"      {each}" for each in self.accepted), *self.notes]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
     @property
     def summary(self) -> str:
