@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -302,8 +303,8 @@ def test_time_says_the_median_and_the_spread(shell: InteractiveShell) -> None:
     assert [timing.backend for timing in result.timings.timings] == ["interp", "libpcap"]
     for timing in result.timings.timings:
         assert 0 < min(timing.runs) <= timing.median <= max(timing.runs)
-    assert "takes " in text(result)
-    assert "× libpcap's time" in text(result)
+    # On so few packets either may be the quicker one.
+    assert re.search(r"takes .*× libpcap's time|× as fast as libpcap", text(result))
     assert "ns per packet over 3 packets: median of" in text(result)
 
 
