@@ -6,7 +6,7 @@
     cspf.models(bpf.compile_filter("icmp"), pkts)  # tree and graph, and what each costs
 
 Left out: any work of its own.  The machine is `cbpf.cspf`, its text `cbpf.cspf_text`; trees
-become programs in `analysis.stack_code` and `analysis.jump_code`.
+become programs in `analysis.trees.stack_code` and `analysis.trees.jump_code`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bpfnb.analysis.boolean import Formula
     from bpfnb.analysis.tree import Tree
+    from bpfnb.analysis.trees.boolean import Formula
     from bpfnb.packets.packet import Packet
     from bpfnb.views.cspf import CspfListing
     from bpfnb.views.cspf_runs import CspfSteps
@@ -129,7 +129,7 @@ class Program(cspf.CspfProgram):
 
     def to_bpf(self) -> face.Program:
         """A BPF program that accepts exactly what this one accepts."""
-        from bpfnb.analysis.stack_tree import formula
+        from bpfnb.analysis.trees.stack_tree import formula
 
         return to_bpf(formula(self))
 
@@ -160,7 +160,7 @@ def from_tree(what: Treelike, short_circuit: bool = False) -> Program:
     PUSHWORD+6
     PUSHLIT|EQ 0x0806
     """
-    from bpfnb.analysis.stack_code import stack_code
+    from bpfnb.analysis.trees.stack_code import stack_code
 
     return Program.of(stack_code(formula_of(what), short_circuit))
 
@@ -175,7 +175,7 @@ def to_bpf(what: Treelike) -> face.Program:
     >>> foo.tree().tree.tests, len(foo), len(to_bpf(foo))
     (7, 14, 14)
     """
-    from bpfnb.analysis.jump_code import jump_code
+    from bpfnb.analysis.trees.jump_code import jump_code
 
     return face.Program.of(jump_code(formula_of(what)))
 

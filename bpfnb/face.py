@@ -269,7 +269,7 @@ class Program(program.Program):
 
     def listing(self) -> Listing:
         """The listing as a view, with fields' names and what the checker says of each line."""
-        from bpfnb.analysis.meanings import footnote, meanings
+        from bpfnb.analysis.naming.meanings import footnote, meanings
         from bpfnb.views.listing import Listing
 
         names = meanings(self)

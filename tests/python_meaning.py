@@ -25,9 +25,10 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TypeGuard
 
-from bpfnb.analysis import formula
-from bpfnb.analysis.formula import DEVICE, FAR, NOTES, AnyPacket, Meaning
-from bpfnb.analysis.terms import (
+from bpfnb.analysis.proving import formula
+from bpfnb.analysis.proving.any_packet import DEVICE, FAR, NOTES, AnyPacket
+from bpfnb.analysis.proving.formula import Meaning
+from bpfnb.analysis.proving.terms import (
     Condition,
     Word,
     all_of,

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bpfnb.analysis.terms import (
+from bpfnb.analysis.proving.terms import (
     Condition,
     Word,
     all_of,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bpfnb.analysis.conditions import DEEPEST, WORDS, parse
-from bpfnb.analysis.predicates import OPERATORS, Facts, evaluate, facts
-from bpfnb.analysis.templates import parse_template
+from bpfnb.analysis.debugging.conditions import DEEPEST, WORDS, parse
+from bpfnb.analysis.debugging.predicates import OPERATORS, Facts, evaluate, facts
+from bpfnb.analysis.debugging.templates import parse_template
 from bpfnb.cbpf.asm import assemble
 from bpfnb.cbpf.trace import Read, trace
 from bpfnb.errors import ConditionError

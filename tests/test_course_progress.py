@@ -213,9 +213,13 @@ def test_a_file_that_cannot_be_read_is_not_written_over(
 def test_forget_deletes_it(file: Path, shell: InteractiveShell) -> None:
     answer(shell, RIGHT)
     assert f"1 of {len(known())} exercises right" in str(shell.run_line_magic("bpf_progress", ""))
-    assert f"0 of {len(known())} exercises right" in str(shell.run_line_magic("bpf_progress", "--forget"))
+    assert f"0 of {len(known())} exercises right" in str(
+        shell.run_line_magic("bpf_progress", "--forget")
+    )
     assert not file.exists()
-    assert f"0 of {len(known())} exercises right" in str(shell.run_line_magic("bpf_progress", "--forget"))
+    assert f"0 of {len(known())} exercises right" in str(
+        shell.run_line_magic("bpf_progress", "--forget")
+    )
     file.mkdir()
     with pytest.raises(BpfError, match="cannot delete"):
         Progress(file).forget()

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 import bpfnb as bpf
 from bpfnb import cspf
-from bpfnb.analysis.boolean import And, Constant, Formula, Not, Or, holds, leaves
-from bpfnb.analysis.decisions import Test
-from bpfnb.analysis.jump_code import jump_code
-from bpfnb.analysis.stack_code import stack_code
-from bpfnb.analysis.stack_tree import formula
-from bpfnb.analysis.symbols import Calculation, Ended, Load, Number, Seen, Symbol
 from bpfnb.analysis.tree import tree
+from bpfnb.analysis.trees.boolean import And, Constant, Formula, Not, Or, holds, leaves
+from bpfnb.analysis.trees.decisions import Test
+from bpfnb.analysis.trees.jump_code import jump_code
+from bpfnb.analysis.trees.stack_code import stack_code
+from bpfnb.analysis.trees.stack_tree import formula
+from bpfnb.analysis.trees.symbols import Calculation, Ended, Load, Number, Seen, Symbol
 from bpfnb.cbpf import machine
 from bpfnb.cbpf.checker import check
 from bpfnb.cbpf.cspf import CspfProgram, trace

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import bpfnb as bpf
 from bpfnb import samples
-from bpfnb.analysis.commands import COMMANDS
-from bpfnb.analysis.debugger import Debugger
-from bpfnb.analysis.stops import Said, Stop
+from bpfnb.analysis.debugging.commands import COMMANDS
+from bpfnb.analysis.debugging.debugger import Debugger
+from bpfnb.analysis.debugging.stops import Said, Stop
 from bpfnb.cbpf.checker import check
 from bpfnb.cbpf.program import Program
 from bpfnb.views.debugger import hexdump

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 import bpfnb as bpf
 from bpfnb import samples
 from bpfnb.analysis.explain import Account, explain
-from bpfnb.analysis.flow import State, forward
-from bpfnb.analysis.names import read
-from bpfnb.analysis.values import Bits, Note, Term
+from bpfnb.analysis.naming.flow import State, forward
+from bpfnb.analysis.naming.names import read
+from bpfnb.analysis.naming.values import Bits, Note, Term
 from bpfnb.analysis.why import Reason, why
 from bpfnb.cbpf.machine import MASK, follow
 from bpfnb.cbpf.program import Program

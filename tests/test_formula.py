@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpfnb.analysis.formula import NOTES, AnyPacket, mean
+from bpfnb.analysis.proving.any_packet import NOTES, AnyPacket
+from bpfnb.analysis.proving.formula import mean
 from bpfnb.cbpf import machine
 from bpfnb.cbpf.ancillary import BY_K, Ancillary
 from bpfnb.cbpf.program import Program

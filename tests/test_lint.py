@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bpfnb import samples
 from bpfnb.analysis.lint import lint
-from bpfnb.analysis.remarks import KINDS, Remark, Report
+from bpfnb.analysis.linting.remarks import KINDS, Remark, Report
 from bpfnb.cbpf import machine
 from bpfnb.cbpf.asm import assemble
 from bpfnb.cbpf.cfg import successors

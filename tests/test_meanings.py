@@ -11,7 +11,7 @@ from hypothesis import given, settings
 import bpfnb as bpf
 from bpfnb import samples
 from bpfnb.analysis.explain import explain
-from bpfnb.analysis.meanings import MOST, footnote, meanings
+from bpfnb.analysis.naming.meanings import MOST, footnote, meanings
 from bpfnb.cbpf.program import Program
 from bpfnb.packets.linktype import find
 from tests.strategies import close_programs, near_legal_programs
@@ -112,8 +112,8 @@ def test_nothing_of_it_is_imported_before_it_is_shown() -> None:
     code = (
         "import sys; from IPython.core.interactiveshell import InteractiveShell; import bpfnb; "
         "bpfnb.load_ipython_extension(InteractiveShell.instance()); "
-        "assert 'bpfnb.analysis.meanings' not in sys.modules; "
-        "assert 'bpfnb.analysis.names' not in sys.modules"
+        "assert 'bpfnb.analysis.naming.meanings' not in sys.modules; "
+        "assert 'bpfnb.analysis.naming.names' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

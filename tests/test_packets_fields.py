@@ -37,7 +37,7 @@ from scapy.packet import NoPayload, Packet, Raw
 
 import bpfnb as bpf
 from bpfnb import samples
-from bpfnb.analysis.headers import HEADERS
+from bpfnb.analysis.naming.headers import HEADERS
 from bpfnb.packets.fields import Field, at, fields
 from bpfnb.packets.layer_names import NAMES, called
 from bpfnb.packets.linktype import LINKTYPES, find
@@ -396,7 +396,7 @@ ASKED_ON_ETHERNET = (
 
 
 def alike(said: str) -> str:
-    """A name by `analysis.headers` in the words of a dissection."""
+    """A name by `analysis.naming.headers` in the words of a dissection."""
     low, several, high = said.partition(" to ")
     if several:  # of a header's fields the first and the last
         fields_ = [f"{low.partition('.')[0]}.{each.name}" for each in

@@ -15,9 +15,9 @@ import bpfnb as bpf
 
 pytest.importorskip("z3", reason="z3 is not installed")
 
-from bpfnb.analysis import terms
 from bpfnb.analysis.equivalence import Proof, Question, equivalent
-from bpfnb.analysis.terms import z3
+from bpfnb.analysis.proving import terms
+from bpfnb.analysis.proving.terms import z3
 from tests.soak_proofs import MUTATIONS, Pair, cross_check, pairs, proved
 
 SAMPLE = tuple(pairs(every=29, largest=80))
@@ -60,7 +60,7 @@ def test_a_wrong_encoding_is_caught(
 
 
 def test_a_wrong_length_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bpfnb.analysis.formula import AnyPacket
+    from bpfnb.analysis.proving.any_packet import AnyPacket
 
     p = bpf.assemble("ldb [9]\nret #1")
     q = bpf.assemble("ldb [10]\nret #1")

@@ -39,9 +39,10 @@ from tests.test_pygen import deep, drawn, tangle
 pytest.importorskip("z3", reason="z3 is not installed")
 
 from bpfnb.analysis.equivalence import LONGEST
-from bpfnb.analysis.formula import AnyPacket, mean
-from bpfnb.analysis.solve import Found, Search
-from bpfnb.analysis.terms import truth
+from bpfnb.analysis.proving.any_packet import AnyPacket
+from bpfnb.analysis.proving.formula import mean
+from bpfnb.analysis.proving.solve import Found, Search
+from bpfnb.analysis.proving.terms import truth
 from tests.python_meaning import Outcome, differs, read
 from tests.python_numbers import BITS, Unsupported
 from tests.test_formula import concrete, notes, solvable

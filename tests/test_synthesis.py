@@ -24,10 +24,10 @@ from tests.strategies import close_packets, close_programs, legal_programs
 
 pytest.importorskip("z3", reason="z3 is not installed")
 
-from bpfnb.analysis.headers import ROOTS
+from bpfnb.analysis.naming.headers import ROOTS
+from bpfnb.analysis.proving.usual import stack, usual
+from bpfnb.analysis.proving.whole import checksum, layers, put_right
 from bpfnb.analysis.synthesis import synthesize
-from bpfnb.analysis.usual import stack, usual
-from bpfnb.analysis.whole import checksum, layers, put_right
 
 WIRE = Ether(src=ALICE.mac, dst=BOB.mac) / IP(src=ALICE.ipv4, dst=BOB.ipv4)
 LENGTHS = ("len", "chksum", "plen", "cksum")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bpfnb.analysis.boolean import And, Constant, Formula, Not, Or, grouped, holds, leaves
-from bpfnb.analysis.decisions import Test
-from bpfnb.analysis.symbols import Calculation, Ended, Load, Number, Seen
 from bpfnb.analysis.tree import tree
+from bpfnb.analysis.trees.boolean import And, Constant, Formula, Not, Or, grouped, holds, leaves
+from bpfnb.analysis.trees.decisions import Test
+from bpfnb.analysis.trees.symbols import Calculation, Ended, Load, Number, Seen
 from bpfnb.cbpf.asm import assemble
 from bpfnb.cbpf.machine import run
 from bpfnb.cbpf.program import Program

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 import bpfnb as bpf
 from bpfnb import samples
-from bpfnb.analysis.flow import possible
+from bpfnb.analysis.naming.flow import possible
 from bpfnb.analysis.why import Reason, why
 from bpfnb.cbpf.ancillary import AD_OFF
 from bpfnb.cbpf.machine import follow

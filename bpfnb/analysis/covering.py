@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 from typing import Literal, overload
 
 from bpfnb.analysis.equivalence import LONGEST
-from bpfnb.analysis.formula import DEVICE, AnyPacket, Meaning, mean
-from bpfnb.analysis.sensible import linktype_of, nearest, sensible, shortest
-from bpfnb.analysis.solve import SECONDS, Search
+from bpfnb.analysis.proving.any_packet import DEVICE, AnyPacket
+from bpfnb.analysis.proving.formula import Meaning, mean
+from bpfnb.analysis.proving.sensible import linktype_of, nearest, sensible, shortest
+from bpfnb.analysis.proving.solve import SECONDS, Search
+from bpfnb.analysis.proving.terms import Condition, all_of, any_of, negated
+from bpfnb.analysis.proving.usual import Usual, usual
 from bpfnb.analysis.synthesis import made_packet
-from bpfnb.analysis.terms import Condition, all_of, any_of, negated
-from bpfnb.analysis.usual import Usual, usual
 from bpfnb.cbpf.ancillary import BY_K
 from bpfnb.cbpf.insn import Insn
 from bpfnb.cbpf.opcodes import BY_CODE, Class, Form

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from bpfnb.analysis.formula import AnyPacket, Meaning, mean
-from bpfnb.analysis.sameness import Same, tells_apart
-from bpfnb.analysis.sensible import sensible, shortest
-from bpfnb.analysis.solve import SECONDS, Found, Search
-from bpfnb.analysis.terms import (
+from bpfnb.analysis.proving.any_packet import AnyPacket
+from bpfnb.analysis.proving.formula import Meaning, mean
+from bpfnb.analysis.proving.sensible import sensible, shortest
+from bpfnb.analysis.proving.solve import SECONDS, Found, Search
+from bpfnb.analysis.proving.terms import (
     Condition,
     Word,
     all_of,
@@ -32,6 +32,7 @@ from bpfnb.analysis.terms import (
     differ,
     negated,
 )
+from bpfnb.analysis.sameness import Same, tells_apart
 from bpfnb.backends import run_many
 from bpfnb.cbpf import machine
 from bpfnb.cbpf.program import Program

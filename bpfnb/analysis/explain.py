@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bpfnb.analysis.asked import asked, facts_words
-from bpfnb.analysis.flow import START, State, after, along, forward, loaded
-from bpfnb.analysis.headers import ROOTS
-from bpfnb.analysis.names import Header, headers, rests_on, term_name
-from bpfnb.analysis.places import indirect_words, is_are, place_words
-from bpfnb.analysis.values import MASK, Bits
+from bpfnb.analysis.naming.asked import asked, facts_words
+from bpfnb.analysis.naming.flow import START, State, after, along, forward, loaded
+from bpfnb.analysis.naming.headers import ROOTS
+from bpfnb.analysis.naming.names import Header, headers, rests_on, term_name
+from bpfnb.analysis.naming.places import indirect_words, is_are, place_words
+from bpfnb.analysis.naming.values import MASK, Bits
 from bpfnb.cbpf.ancillary import BY_K
 from bpfnb.cbpf.cfg import graph, successors
 from bpfnb.cbpf.disasm import sentence

@@ -15,16 +15,16 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from bpfnb.analysis.liveness import reached_by_jumps
-from bpfnb.analysis.names import rests_on
-from bpfnb.analysis.remarks import KINDS, Remark, Report
-from bpfnb.analysis.structural import single_target, unreachable, unset, unused
+from bpfnb.analysis.linting.liveness import reached_by_jumps
+from bpfnb.analysis.linting.remarks import KINDS, Remark, Report
+from bpfnb.analysis.linting.structural import single_target, unreachable, unset, unused
+from bpfnb.analysis.naming.names import rests_on
 from bpfnb.cbpf.checker import require
 from bpfnb.cbpf.program import Program
 from bpfnb.errors import UnavailableError, UndecidedError
 
 if TYPE_CHECKING:
-    from bpfnb.analysis.proofs import Proofs
+    from bpfnb.analysis.linting.proofs import Proofs
 
 __all__ = ["LONGEST", "SECONDS", "lint"]
 
@@ -73,7 +73,7 @@ def proved(
     max_len: int,
 ) -> str:
     """Remarks into `found`, as far as time goes; what was left open, "" for nothing."""
-    from bpfnb.analysis.proofs import Proofs
+    from bpfnb.analysis.linting.proofs import Proofs
 
     try:
         proofs = Proofs(program, rules, seconds, max_len)
@@ -108,8 +108,8 @@ def structural(program: Program, rules: str, proofs: Proofs | None) -> list[Rema
 
 def questions(proofs: Proofs, linktype: int | None) -> Iterable[Iterable[Remark]]:
     """What is asked of z3, the most useful first."""
-    from bpfnb.analysis import endings, idle, one_way
-    from bpfnb.analysis.findings import Findings
+    from bpfnb.analysis.linting import endings, idle, one_way
+    from bpfnb.analysis.linting.findings import Findings
 
     findings = Findings(proofs.program, linktype, proofs.rules)
     yield one_way.one_way(proofs, findings)

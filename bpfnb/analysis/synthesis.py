@@ -19,14 +19,15 @@ from itertools import cycle
 from typing import Any
 
 from bpfnb.analysis.equivalence import LONGEST, unconfirmed
-from bpfnb.analysis.formula import AnyPacket, Meaning, mean
-from bpfnb.analysis.goals import Goal, leading, pc_of
-from bpfnb.analysis.sensible import linktype_of, nearest, sensible, shortest
-from bpfnb.analysis.solve import SECONDS, Found, Search
-from bpfnb.analysis.terms import Condition, negated
-from bpfnb.analysis.usual import Usual, link_header, others, stack, usual
-from bpfnb.analysis.whole import layers as found_layers
-from bpfnb.analysis.whole import put_right
+from bpfnb.analysis.proving.any_packet import AnyPacket
+from bpfnb.analysis.proving.formula import Meaning, mean
+from bpfnb.analysis.proving.goals import Goal, leading, pc_of
+from bpfnb.analysis.proving.sensible import linktype_of, nearest, sensible, shortest
+from bpfnb.analysis.proving.solve import SECONDS, Found, Search
+from bpfnb.analysis.proving.terms import Condition, negated
+from bpfnb.analysis.proving.usual import Usual, link_header, others, stack, usual
+from bpfnb.analysis.proving.whole import layers as found_layers
+from bpfnb.analysis.proving.whole import put_right
 from bpfnb.cbpf.ancillary import BY_NAME, Ancillary, derive
 from bpfnb.cbpf.cfg import successors
 from bpfnb.cbpf.disasm import text

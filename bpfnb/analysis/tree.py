@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from bpfnb.analysis.boolean import (
+from bpfnb.analysis.trees.boolean import (
     And,
     Constant,
     Formula,
@@ -40,9 +40,9 @@ from bpfnb.analysis.boolean import (
     negated,
     operations,
 )  # fmt: skip
-from bpfnb.analysis.decisions import Decision, Test, Way, decisions
-from bpfnb.analysis.implied import may_be, must_be
-from bpfnb.analysis.symbols import Ended, Seen
+from bpfnb.analysis.trees.decisions import Decision, Test, Way, decisions
+from bpfnb.analysis.trees.implied import may_be, must_be
+from bpfnb.analysis.trees.symbols import Ended, Seen
 from bpfnb.cbpf.cfg import Cfg, graph
 from bpfnb.cbpf.linux_loads import Notes
 from bpfnb.cbpf.program import Program

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bpfnb.analysis.asked import asked
-from bpfnb.analysis.flow import START, State, after, along, compared, loaded, possible
-from bpfnb.analysis.names import ASSUMED, FRAMED, Header, headers, read, rests_on, term_name
-from bpfnb.analysis.places import is_are
-from bpfnb.analysis.values import Bits
+from bpfnb.analysis.naming.asked import asked
+from bpfnb.analysis.naming.flow import START, State, after, along, compared, loaded, possible
+from bpfnb.analysis.naming.names import ASSUMED, FRAMED, Header, headers, read, rests_on, term_name
+from bpfnb.analysis.naming.places import is_are
+from bpfnb.analysis.naming.values import Bits
 from bpfnb.cbpf.opcodes import BY_CODE, Class, Form
 from bpfnb.cbpf.program import Program
 from bpfnb.cbpf.trace import Read, Step, Trace

@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from bpfnb.analysis import conditions
 from bpfnb.analysis.cost import Cost, cost
-from bpfnb.analysis.predicates import facts
+from bpfnb.analysis.debugging import conditions
+from bpfnb.analysis.debugging.predicates import facts
 from bpfnb.analysis.sameness import tells_apart, told
 from bpfnb.cbpf import machine
 from bpfnb.cbpf.ancillary import derive

@@ -236,7 +236,7 @@ class Result(Picture):
     @cached_property
     def listing(self) -> Listing:
         """The listing, with hit counts where it ran, fields' names, and what the check says."""
-        from bpfnb.analysis.meanings import footnote, meanings
+        from bpfnb.analysis.naming.meanings import footnote, meanings
 
         run = self.run
         linktype = self.packets.linktype if self.packets is not None else None

@@ -1,6 +1,6 @@
 """What scapy's layers and fields are called here: one name for one thing.
 
-As `analysis.headers` calls them, where scapy's classes have names that only its users
+As `analysis.naming.headers` calls them, where scapy's classes have names that only its users
 know, or several for one header.  Left out: where they lie (`fields`).
 
 Source: RFC 3032 for MPLS.

@@ -1,6 +1,6 @@
 /* Conditions and log templates in the page: the debugger's grammar, a second time.
  *
- * The grammar and its meaning stand in `analysis/conditions.py` and `analysis/templates.py`;
+ * The grammar and its meaning stand in `analysis/debugging/conditions.py` and `analysis/debugging/templates.py`;
  * `tests/cases/conditions.json` holds both implementations to the same answers, columns
  * included.  Nothing here runs text as code.  This file has no import and no export:
  * `stepper.py` puts it before `stepper.js`, which uses these functions.

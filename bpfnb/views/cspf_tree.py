@@ -7,7 +7,7 @@ round, comparisons in boxes, of 16 bits each, as the machine has them.
 other, and what CSPF, calculating everything, CSPF with short-circuit operators, and BPF did
 on packets.  A row counts instructions executed, predicates evaluated and reads of the packet.
 
-Left out: how a tree becomes a program (`analysis.stack_code`, `analysis.jump_code`).
+Left out: how a tree becomes a program (`analysis.trees.stack_code`, `analysis.trees.jump_code`).
 
 Source: McCanne & Jacobson 1993, figures 4, 5, 6 and 8.
 """
@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from bpfnb.analysis.boolean import Constant, Formula, leaves, operations
-from bpfnb.analysis.decisions import Test
-from bpfnb.analysis.stack_tree import formula
-from bpfnb.analysis.symbols import Calculation, Load, Number
+from bpfnb.analysis.trees.boolean import Constant, Formula, leaves, operations
+from bpfnb.analysis.trees.decisions import Test
+from bpfnb.analysis.trees.stack_tree import formula
+from bpfnb.analysis.trees.symbols import Calculation, Load, Number
 from bpfnb.cbpf import trace as bpf_trace
 from bpfnb.cbpf.cspf import CspfProgram, trace
 from bpfnb.cbpf.opcodes import BY_CODE, Class

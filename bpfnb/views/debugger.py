@@ -2,7 +2,7 @@
 
 A Stop is shown as bpf_dbg shows one: the instruction, both ways on, registers, and the
 packet's bytes; the bytes that the instruction is about to read stand in brackets.
-Left out: everything it does (`analysis.debugger`).
+Left out: everything it does (`analysis.debugging.debugger`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from bpfnb.analysis import debugger, stops
+from bpfnb.analysis.debugging import debugger, stops
 from bpfnb.cbpf.trace import Read
 from bpfnb.views import style
 from bpfnb.views.trace import headline, log, registers

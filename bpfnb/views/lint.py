@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from html import escape
 from typing import Self
 
-from bpfnb.analysis.remarks import KINDS, Remark, Report
+from bpfnb.analysis.linting.remarks import KINDS, Remark, Report
 from bpfnb.cbpf.disasm import line
 from bpfnb.views import style
 from bpfnb.views.view import View

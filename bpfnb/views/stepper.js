@@ -4,7 +4,7 @@
  * steps, is the end.  What is shown is a function of the position alone: `show` brings the
  * page there from anywhere, so that back is as good as forth; the log, too, is what has been
  * said up to here.  Breakpoints, watches and logpoints mean what they mean to the text
- * debugger (`analysis/points.py`), within one packet.  All text is set as text.
+ * debugger (`analysis/debugging/points.py`), within one packet.  All text is set as text.
  *
  * `stepper.py` puts three files before this one.  From `conditions.js` are readCondition,
  * readTemplate, factsOf, holds and fill; from `sheet.js` Sheet and freshId; from `minimap.js`

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 
-from bpfnb.analysis.boolean import And, Constant, Formula, Not, Or
-from bpfnb.analysis.decisions import Test
-from bpfnb.analysis.spoken import spoken
 from bpfnb.analysis.tree import Tree, tree
+from bpfnb.analysis.trees.boolean import And, Constant, Formula, Not, Or
+from bpfnb.analysis.trees.decisions import Test
+from bpfnb.analysis.trees.spoken import spoken
 from bpfnb.cbpf.opcodes import BY_CODE
 from bpfnb.cbpf.program import Program
 from bpfnb.views import style

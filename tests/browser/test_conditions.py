@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from bpfnb.analysis.conditions import WORDS, parse
-from bpfnb.analysis.predicates import Facts, facts
-from bpfnb.analysis.templates import parse_template
+from bpfnb.analysis.debugging.conditions import WORDS, parse
+from bpfnb.analysis.debugging.predicates import Facts, facts
+from bpfnb.analysis.debugging.templates import parse_template
 from bpfnb.cbpf.asm import assemble
 from bpfnb.cbpf.trace import Read, trace
 from bpfnb.errors import ConditionError

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
-from bpfnb.analysis.debugger import Debugger
+from bpfnb.analysis.debugging.debugger import Debugger
 from bpfnb.cbpf.asm import assemble
 from bpfnb.cbpf.cfg import graph
 from bpfnb.cbpf.insn import Insn
