@@ -202,6 +202,7 @@ def test_the_starter_is_not_right_yet(classroom: Classroom, exercise: Exercise) 
         assert answer.packet is None or answer.name in exercise.packets  # z3 is not needed for it
 
 
+PAIR = "192.0.2.1", "192.0.2.2"
 OTHERS = [
     ("00.1", "arp"),
     ("00.2", "ip and (tcp or udp)"),
@@ -209,6 +210,10 @@ OTHERS = [
     ("00.3", "ip"),
     ("00.4", "ether broadcast"),
     ("00.4", "ether dst ff:ff:ff:ff:ff:ff"),
+    ("01.1", "icmp"),
+    ("01.2", "not arp and not ip6"),
+    ("01.3", "udp port 53"),
+    ("01.4", "ip[4:2] & 0xf = 0"),
     ("05.3", "less 23 or not (ip and ip proto 17)"),
     ("06.4", "udp[2:2] < 1024"),
     ("07.1", "ip and (tcp or udp) and dst port 53"),
@@ -221,6 +226,10 @@ OTHERS = [
     ("08.2", "ether[12:2] = 0x8100 and (ether[14:2] & 0xfff = 10 or ether[14:2] & 0xfff = 20)"),
     ("08.4", "ip6 and (udp dst port 53 or (ip6[6]=0 and ip6[40]=17 and ip6[50+8*ip6[41]:2]=53))"),
     ("08.5", "tcp and ((ip[2:2] - ((ip[0] & 0xf) << 2)) - ((tcp[12] & 0xf0) >> 2)) != 0"),
+    ("09.1", "ip host {0} and ip host {1} or (arp host {0} and arp host {1})".format(*PAIR)),
+    ("09.2", "ip and tcp and port (79 or 513)"),
+    ("09.3", "ip and tcp and dst portrange 512-514"),
+    ("09.5", "ip src 192.0.2.1 and not tcp"),
 ]
 
 
@@ -243,6 +252,9 @@ WRITTEN_DIFFERENTLY = """
 00.2 ldb [23] / jeq #6, ip, +0 / jeq #17, ip, no / ip: ldh [12] / jeq #0x800, +0, no / ret #-1 /
      no: ret #0
 00.3 ldh [12] / sub #0x800 / jeq #0, +0, no / ld #42 / ret a / no: ret #0
+01.2 ldh [12] / sub #0x806 / jeq #0, no, +0 / jeq #0x7ed7, no, +0 / ret #1 / no: ret #0
+01.3 ldh [34] / jeq #53, yes, +0 / ldh [36] / jeq #53, yes, no / yes: ret #1 / no: ret #0
+01.4 ldh [12] / jeq #0x800, +0, no / ldb [19] / jset #0xf, no, +0 / ret #1 / no: ret #0
 05.1 ldx 4*([14]&0xf) / txa / add #14 / ret a
 05.2 ld [34] / rsh #16 / tax / ld [34] / and #0xffff / sub x / ret a
 05.2 ldh [34] / neg / tax / ldh [36] / add x / ret a
@@ -265,6 +277,9 @@ WRITTEN_DIFFERENTLY = """
 08.4 ldh [12] / jeq #0x86dd, +0, no / ldb [20] / jeq #17, udp, +0 / jeq #0, +0, no / ldb [54] / jeq
      #17, +0, no / ldb [55] / mul #8 / add #8 / tax / udp: ldh [x+56] / jeq #53, +0, no / ret #1 /
      no: ret #0
+09.3 ldh [12] / jeq #0x800, +0, no / ldb [23] / jeq #6, +0, no / ldh [20] / jset #0x1fff, no, +0 /
+     ldx 4*([14]&0xf) / ldh [x+16] / sub #512 / jgt #2, no, +0 / ret #1 / no: ret #0
+09.4 ld [12] / rsh #8 / jeq #0x080045, +0, no / ldb [23] / jeq #17, +0, no / ret #1 / no: ret #0
 """
 ANSWERS = [
     tuple(row.split(" ", 1))

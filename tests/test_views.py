@@ -40,8 +40,8 @@ PROPERTIES = {
     "background", "border", "border-bottom", "border-collapse", "border-left", "border-top",
     "color", "cursor", "display", "font-family", "font-size", "font-weight", "height",
     "line-height", "margin", "margin-right", "max-height", "max-width", "min-width", "opacity",
-    "overflow-x", "overflow-y", "padding", "padding-bottom", "padding-top", "table-layout", "text-align",
-    "vertical-align", "white-space", "width",
+    "overflow-x", "overflow-y", "padding", "padding-bottom", "padding-top", "table-layout",
+    "text-align", "vertical-align", "white-space", "width",
 }  # fmt: skip
 
 
