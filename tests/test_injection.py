@@ -66,11 +66,14 @@ from bpfnb.views.cspf_runs import CspfSteps, CspfVerdict, CspfVerdicts
 from bpfnb.views.debugger import Debugger, SaidView, StopView
 from bpfnb.views.encoding import Encoding
 from bpfnb.views.exercise import Chapter, Progress, Standing
+from bpfnb.views.history import Event, History
 from bpfnb.views.instruction_set import AddressingModes, InstructionSet
 from bpfnb.views.made import CoveringPackets, MadePacket
 from bpfnb.views.page import Page
 from bpfnb.views.plots_lines import Lines
+from bpfnb.views.plots_panels import Panels
 from bpfnb.views.proof import Counterexample, Proof
+from bpfnb.views.route import Route
 from bpfnb.views.stepper import Stepper
 from bpfnb.views.tap_overview import Slot, TapDriver, TapListener, TapOverview
 from bpfnb.views.tap_records import ReadBytes, Stretch
@@ -544,6 +547,7 @@ SAMPLES: dict[str, Callable[[str], View]] = {
     "Encoding": lambda words: Encoding(Insn(0x28, 0, 0, 12)),
     "Counterexample": lambda words: counterexample(),
     "CoveringPackets": lambda words: CoveringPackets.of(covering_packets(hostile_program())),
+    "History": lambda words: History((Event(1993, words, words, words),), words),
     "InstructionSet": lambda words: InstructionSet(),
     "Lines": lambda words: Lines(
         {words: [(1, 2.0), (2, 3.0)], "x": [(1, 1.0)]}, words, words, words, words
@@ -553,6 +557,7 @@ SAMPLES: dict[str, Callable[[str], View]] = {
         cspf.models(hostile_program(), [in_bytes(words)]), lacking=words
     ),
     "Page": lambda words: Page((Words(words), Words(words, code=True))),
+    "Panels": lambda words: Panels((words,), {words: {words: (1.0,), "x": (2.0,)}}, words, words),
     "Progress": lambda words: Progress(
         (Chapter(words, words, (Standing(words, words, "tried"),)),), words
     ),
@@ -560,6 +565,7 @@ SAMPLES: dict[str, Callable[[str], View]] = {
     "ReadBytes": lambda words: ReadBytes(
         in_bytes(words)[:40], (Stretch(0, 9, words, words), Stretch(9, 20, "padding", words)), 40, 1
     ),
+    "Route": lambda words: Route((words, "x", words)),
     "SaidView": lambda words: SaidView(words, code=True),
     "StackTree": lambda words: stack_program().tree(),
     "StopView": stop,

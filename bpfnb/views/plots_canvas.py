@@ -176,7 +176,7 @@ def scale(plot: Axes, words: str, whole: bool = False) -> None:
         plot.xaxis.set_major_locator(MaxNLocator(TICKS, integer=whole, steps=STEPS))
     plot.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     plot.tick_params(axis="x", length=3, color=RULE, labelcolor=SOFT, labelsize=SMALL, pad=3)
-    plot.set_xlabel(words, fontsize=SMALL, color=SOFT, labelpad=2, loc="left")
+    plot.set_xlabel(words, fontsize=SMALL, color=SOFT, labelpad=2, loc="left", parse_math=False)
 
 
 def write(

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bpfnb.errors import BpfError
+from bpfnb.errors import BpfError, brief
 from bpfnb.views import style
 from bpfnb.views.plots_canvas import (
     FOOT,
@@ -203,7 +203,8 @@ def scale(plot: Axes, words: str) -> None:
     plot.xaxis.set_minor_locator(NullLocator())
     plot.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     plot.tick_params(axis="x", length=3, color=RULE, labelcolor=SOFT, labelsize=SMALL, pad=3)
-    plot.set_xlabel(words, fontsize=SMALL, color=SOFT, labelpad=2, loc="left")
+    said = brief(words)
+    plot.set_xlabel(said, fontsize=SMALL, color=SOFT, labelpad=2, loc="left", parse_math=False)
 
 
 def ticks(low: float, high: float, logarithmic: bool) -> list[float]:
