@@ -19,7 +19,7 @@ EVENTS = (
           "The Packet Filter: An Efficient Mechanism for User-level Network Code, SOSP 1987",
           "Enet"),
     Event(1987, "NIT", "Sun's tap, in modules; CSPF's language in one of them",
-          "the manual page nit of SunOS 4, dated June 1987; bpf(4) on its filter", "CSPF"),
+          "the manual page nit of SunOS 4, dated 18 June 1987; bpf(4) on its filter", "CSPF"),
     Event(1990, "BPF", "written in summer; published in January 1993",
           "bpf(4), on its history, for the summer; USENIX Winter 1993", "CSPF"),
     Event(1999, "Linux Socket Filter", "BPF on any socket",
@@ -36,4 +36,4 @@ EVENTS = (
 def timeline() -> History:
     """All of it, drawn."""
     first, ebpf = EVENTS[0].year, next(each.year for each in EVENTS if each.name == "eBPF")
-    return History(EVENTS, f"{ebpf - first} years from the first packet filter to eBPF")
+    return History(EVENTS, f"{ebpf - first} years from Enet to eBPF")

@@ -11,7 +11,8 @@ the kernel does not, with the reason.  Where a real process would sleep in `read
 interface's clock runs until it wakes.
 
 Read, not run: all of it, in net/bpf.c of 4.4BSD-Lite2 (bpfopen, bpfread, bpfioctl,
-bpf_setf, bpf_setif), BIOCSETWF and BIOCLOCK in FreeBSD's.  Where bpf(4) differs, the code
+bpf_setf, bpf_setif); BIOCSETWF, BIOCLOCK, and ENXIO for a read before BIOCSETIF in
+FreeBSD's.  Where bpf(4) differs, the code
 wins: a read of the wrong size is EINVAL there and EIO in the manual.  A filter is judged
 by Linux's rules, which are stricter, and by BSD's limit of 512 instructions.
 Left out: writing packets, select and signals, the list of link types, zero-copy buffers.
