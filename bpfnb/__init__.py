@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from bpfnb import samples as samples
+    from bpfnb.ask import conformance as conformance
+    from bpfnb.ask import covering_packets as covering_packets
+    from bpfnb.ask import debug as debug
+    from bpfnb.ask import diff as diff
+    from bpfnb.ask import equivalent as equivalent
+    from bpfnb.ask import explain as explain
+    from bpfnb.ask import lint as lint
+    from bpfnb.ask import optimizer as optimizer
+    from bpfnb.ask import synthesize as synthesize
+    from bpfnb.ask import why as why
     from bpfnb.cbpf.ancillary import Ancillary as Ancillary
     from bpfnb.cbpf.insn import Insn as Insn
     from bpfnb.errors import AssemblyError as AssemblyError
@@ -32,16 +42,6 @@ if TYPE_CHECKING:
     from bpfnb.face import Trace as Trace
     from bpfnb.face import assemble as assemble
     from bpfnb.face import compile_filter as compile_filter
-    from bpfnb.face import conformance as conformance
-    from bpfnb.face import covering_packets as covering_packets
-    from bpfnb.face import debug as debug
-    from bpfnb.face import diff as diff
-    from bpfnb.face import equivalent as equivalent
-    from bpfnb.face import explain as explain
-    from bpfnb.face import lint as lint
-    from bpfnb.face import optimizer as optimizer
-    from bpfnb.face import synthesize as synthesize
-    from bpfnb.face import why as why
     from bpfnb.packets.capture import Capture as Capture
     from bpfnb.packets.capture import open_capture as open_capture
     from bpfnb.packets.packet import Packet as Packet
@@ -58,11 +58,11 @@ HOMES = {
         *("AssemblyError", "BpfError", "CaptureError", "CheckError", "ConditionError"),
         *("ExpressionError", "RunError", "UndecidedError"),
     ],
-    "bpfnb.face": [
-        *("Program", "Trace"),
-        *("assemble", "compile_filter", "conformance", "covering_packets", "debug", "diff"),
-        *("equivalent", "explain", "lint", "optimizer", "synthesize", "why"),
+    "bpfnb.ask": [
+        *("conformance", "covering_packets", "debug", "diff", "equivalent", "explain", "lint"),
+        *("optimizer", "synthesize", "why"),
     ],
+    "bpfnb.face": ["Program", "Trace", "assemble", "compile_filter"],
     "bpfnb.packets.capture": ["Capture", "open_capture"],
     "bpfnb.packets.packet": ["Packet", "PacketBatch"],
     "bpfnb.views.debugger": ["Debugger"],
