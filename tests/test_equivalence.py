@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bpfnb as bpf
 from bpfnb.cbpf import machine
 from bpfnb.cbpf.checker import check
 from bpfnb.cbpf.insn import Insn
@@ -51,3 +52,9 @@ def test_what_is_proved_holds_on_packets_and_what_is_found_is_confirmed(
     if answer:
         for data in packets:
             assert machine.run(p, data) == machine.run(q, data)
+
+
+def test_an_answer_in_a_list_is_one_line() -> None:
+    ip, arp = (bpf.compile_filter(each) for each in ("ip", "arp"))
+    assert repr(bpf.equivalent(ip, ip)).startswith("<Proof: both give the same ret: proved for ")
+    assert repr(bpf.equivalent(ip, arp)).startswith("<Counterexample: they differ on a packet of ")

@@ -101,7 +101,8 @@ class Plot(Picture):
         question = self.question
         if len(self.cells()) > style.FOLD:
             question += f"  The first {style.FOLD} of {len(self.cells()):,} rows are drawn"
-        html = f"<b>{escape(self.answer())}</b> &nbsp; {style.muted(escape(question))}"
+        asked = f" &nbsp; {style.muted(escape(question))}" if question else ""
+        html = f"<b>{escape(self.answer())}</b>{asked}"
         html = style.caption(html)
         picture = self.svg
         width, height = picture.split('viewBox="0 0 ', 1)[1].split('"', 1)[0].split()

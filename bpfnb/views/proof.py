@@ -37,6 +37,9 @@ class Proof(equivalence.Proof, View):
         """Make a view of a proof."""
         return cls(proof.question)
 
+    def __repr__(self) -> str:
+        return f"<Proof: {self.sentence}>"
+
     @property
     def sentence(self) -> str:
         """What is proved."""
@@ -81,6 +84,9 @@ class Counterexample(equivalence.Counterexample, View):
     def reasons(self) -> tuple[str, ...]:
         """Why each program gives its verdict."""
         return tuple(why(trace, self.linktype).sentence for trace in self.traces)
+
+    def __repr__(self) -> str:
+        return f"<Counterexample: {self.sentence}>"
 
     @property
     def sentence(self) -> str:
