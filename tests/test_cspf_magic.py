@@ -108,7 +108,6 @@ def test_quiet_is_quiet(shell: InteractiveShell) -> None:
         ("-p mixed --on linux", "%%cspf takes no --on: that is about BPF"),
         ("-O", "%%cspf takes no -O"),
         ("-y EN10MB", "%%cspf takes no -y"),
-        ("--exercise 04.1", "%%cspf takes no --exercise"),
         ("-nn", "%%cspf takes no -n"),
         ("--help", "the help is %%cspf?"),
         ("--\x1b[2J", "there is no option --�"),
@@ -195,3 +194,15 @@ def test_models_tell_where_verdicts_differ_and_what_cannot_be_said() -> None:
     told = cspf.models(bpf.compile_filter("greater 100"), [bytes(120)])
     assert "CSPF cannot say this filter" in told.text()
     assert len(told.costs) == 1
+
+
+def test_an_exercise_is_for_its_own_machine(shell: InteractiveShell) -> None:
+    ours = "PUSHWORD+6\nPUSHLIT|EQ 0x0806"
+    with pytest.raises(BpfError, match=r"exercise 00\.1 is not for %%cspf") as caught:
+        shell.run_cell_magic("cspf", "--exercise 00.1", ours)
+    assert "%%bpf --exercise 00.1 takes it" in str(caught.value)
+    with pytest.raises(BpfError, match=r"exercise 04\.3 is not for %%bpf"):
+        shell.run_cell_magic("bpf", "--exercise 04.3", "ret #0")
+    result = shell.run_cell_magic("cspf", "--exercise 04.3", ours)
+    assert str(result).startswith("✗ 04.3 One, but not both: not yet. ")
+    assert len(result.batch) == 1

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from IPython.core.error import UsageError
@@ -25,6 +26,7 @@ from bpfnb.course.exercises import SHEETS, Exercise, Wrong, chapters, find, know
 from bpfnb.course.judging import Answer, judge
 from bpfnb.course.notebooks import chapters as notebooks
 from bpfnb.errors import BpfError, UnavailableError, UndecidedError
+from bpfnb.jupyter.cspf_magic import CspfResult
 from bpfnb.jupyter.result import Result
 from bpfnb.packets.packet import Packet, PacketBatch
 from bpfnb.pcap import compile_filter
@@ -58,12 +60,13 @@ class Classroom:
         self.shell.run_cell(setup, silent=True).raise_error()
         self.chapter = number
 
-    def answer(self, exercise: Exercise, body: str, line: str = "") -> Result:
+    def answer(self, exercise: Exercise, body: str, line: str = "") -> Any:
         """What a cell with that answer returns."""
         self.enter(exercise.chapter)
         first, _, rest = exercise.cell(body, line).partition("\n")
-        result = self.shell.run_cell_magic("bpf", first.removeprefix("%%bpf "), rest)
-        assert isinstance(result, Result)
+        magic, _, given = first.removeprefix("%%").partition(" ")
+        result = self.shell.run_cell_magic(magic, given, rest)
+        assert isinstance(result, CspfResult if exercise.machine == "cspf" else Result)
         return result
 
     def said(self, line: str) -> str:
@@ -77,7 +80,7 @@ def classroom() -> Classroom:
     return Classroom()
 
 
-def answer_in(classroom: Classroom, exercise: Exercise, wrong: Wrong) -> Result:
+def answer_in(classroom: Classroom, exercise: Exercise, wrong: Wrong) -> Any:
     return classroom.answer(exercise, wrong.program or exercise.reference, wrong.line)
 
 
@@ -324,6 +327,10 @@ def test_wrong_answers_come_with_the_stepper_on_that_packet(
     classroom: Classroom, exercise: Exercise
 ) -> None:
     result = answer_in(classroom, exercise, exercise.wrong[0])
+    if exercise.machine == "cspf":
+        assert result.show == ("verdicts", "trace")
+        assert str(result).startswith(f"{result.answered}\n\n")
+        return
     assert result.show == ("step",)
     assert len(result.batch) == 1
     view = result.answered

@@ -16,12 +16,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from bpfnb import cspf
 from bpfnb.analysis.sameness import Same
 from bpfnb.cbpf.asm import assemble
 from bpfnb.cbpf.program import Program
@@ -59,6 +60,9 @@ class Exercise:
     must be the mnemonics of `uses`, and none of `without`; only the paper's opcodes
     where `paper` is true.  `dialect` is the one that an answer must be written in.
 
+    Where `machine` is "cspf", programs are for the stack machine: their meaning is that of
+    the BPF program that accepts exactly the same.
+
     `packets` are tried first, by their names.  Where `reaches` is a condition on a step,
     the answer is not a program but a packet on which the reference comes to such a step.
     """
@@ -72,6 +76,7 @@ class Exercise:
     hints: tuple[str, ...]
     starter_line: str = ""
     reference_line: str = ""
+    machine: str = "bpf"
     linktype: str = "EN10MB"
     same: Same = "verdict"
     given: str = ""
@@ -102,13 +107,18 @@ class Exercise:
         return self.assembled(self.reference)
 
     def assembled(self, text: str) -> Program:
-        """A program for this exercise's link type."""
-        return assemble(text, None, by_name(self.linktype).number)
+        """A program for this exercise's machine and link type, in BPF."""
+        linktype = by_name(self.linktype).number
+        if self.machine == "cspf":
+            return replace(cspf.assemble(text).to_bpf(), linktype=linktype)
+        return assemble(text, None, linktype)
 
     @cached_property
     def filter(self) -> Program | None:
         """The filter that accepts the packets that matter; None where all do."""
-        return self.assembled(included(self.given) + ENDS) if self.given else None
+        if not self.given:
+            return None
+        return assemble(included(self.given) + ENDS, None, by_name(self.linktype).number)
 
     @property
     def among(self) -> str:
@@ -119,7 +129,8 @@ class Exercise:
 
     def cell(self, body: str, line: str) -> str:
         """The source of a code cell with an answer."""
-        return f"%%bpf --exercise {self.id} {line.strip()}".rstrip() + "\n" + body.strip("\n")
+        first = f"%%{self.machine} --exercise {self.id} {line.strip()}".rstrip()
+        return first + "\n" + body.strip("\n")
 
 
 def text_of(name: str) -> str:
@@ -170,15 +181,23 @@ def shared() -> Mapping[str, str]:
     return tomllib.loads((SHEETS / "packets.toml").read_text(encoding="utf-8"))
 
 
-def find(id: str) -> Exercise:
+def find(id: str, machine: str = "") -> Exercise:
     """The exercise of that id; a BpfError that names the nearest for an unknown one.
+
+    One for another machine than the one asked for is a BpfError too.
 
     >>> find("07.1").id
     '07.1'
     """
     there = known()
     if id in there:
-        return there[id]
+        found = there[id]
+        if machine and found.machine != machine:
+            raise BpfError(
+                f"exercise {id} is not for %%{machine}",
+                f"%%{found.machine} --exercise {id} takes it",
+            )
+        return found
     near = get_close_matches(id, there, n=1, cutoff=0.5)
     chapter = [each.id for each in chapters().get(id[:2], ())]
     hint = f"there are {', '.join(chapter)}"

@@ -8,7 +8,7 @@ The line is read as %%bpf's is, by the same grammar; what means nothing for this
 refused.  A wrong program raises a BpfError, which fails the cell and shows one message;
 wrong options raise IPython's UsageError.
 
-Left out: exercises and other machines, which are about BPF; `{{…}}` is filled in as there.
+Left out: other machines, which are about BPF; `{{…}}` is filled in as there.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic_arguments import magic_arguments
 
 from bpfnb.errors import BpfError, brief, showable
+from bpfnb.jupyter import lessons
 from bpfnb.jupyter.grammar import parse
 from bpfnb.jupyter.options import OPTIONS, Options, declare
 from bpfnb.views import style
@@ -37,11 +38,12 @@ if TYPE_CHECKING:
     from bpfnb.views.cspf import CspfListing
     from bpfnb.views.cspf_runs import CspfSteps, CspfVerdicts
     from bpfnb.views.cspf_tree import StackTree
+    from bpfnb.views.exercise import Answered
 
 __all__ = ["TAKEN", "VIEWS", "CspfResult", "register"]
 
 VIEWS = ("listing", "verdicts", "trace", "tree")
-TAKEN = ("packets", "read", "show", "trace", "file", "out", "program", "quiet")
+TAKEN = ("packets", "read", "show", "trace", "exercise", "file", "out", "program", "quiet")
 HELP = """Assemble a program for CSPF, the stack machine before BPF; run it, draw its tree.
 
     %%cspf [options]               a program in the cell's body
@@ -59,8 +61,9 @@ Examples
     PUSHLIT|EQ 17
     AND                            ; 1 if both are
 
---show takes listing, verdicts, trace and tree.  The object returned has .program,
-.accepted, .listing, .verdicts, .trace(2) and .tree.
+--exercise 04.3 holds it against an exercise of the course.  --show takes listing,
+verdicts, trace and tree.  The object returned has .program, .accepted, .listing,
+.verdicts, .trace(2), .tree and .answered.
 """
 
 
@@ -130,6 +133,8 @@ def answer(options: Options, cell: str, namespace: dict[str, Any]) -> CspfResult
     # The empty line stands for the magic's own, so that line numbers are the cell's.
     text = read_text(options.file) if options.file else fill(f"\n{cell}", namespace)
     program = cspf.assemble(text)
+    if options.exercise:
+        return with_exercise(options, program, batch)
     show = options.show or (("listing",) if batch is None else ("verdicts", "listing"))
     result = CspfResult(program, batch, show, options.trace)
     if "trace" in show:
@@ -139,14 +144,35 @@ def answer(options: Options, cell: str, namespace: dict[str, Any]) -> CspfResult
     return result
 
 
+def with_exercise(options: Options, program: Program, batch: PacketBatch | None) -> CspfResult:
+    """The result with its answer; the packet that shows it stands for those of -p.
+
+    The program is held against the exercise as the BPF program that accepts the same.
+    """
+    from bpfnb.course.exercises import find
+    from bpfnb.packets.packet import PacketBatch
+
+    exercise = find(options.exercise, "cspf")
+    answered, packet = lessons.examine(exercise, program.to_bpf())
+    if packet is not None:
+        shown = options.show or ("verdicts", "trace")
+        return CspfResult(program, PacketBatch.of([packet]), shown, 1, answered)
+    shown = options.show or (() if batch is None else ("verdicts",))
+    return CspfResult(program, batch, shown, options.trace, answered)
+
+
 @dataclass(frozen=True)
 class CspfResult(View):
-    """A stack program, and its run on packets if there were any; `show` names the views."""
+    """A stack program, and its run on packets if there were any; `show` names the views.
+
+    `answered` is what was found of it as an answer to an exercise.
+    """
 
     program: Program
     packets: PacketBatch | None = None
     show: tuple[str, ...] = ("listing",)
     number: int = field(default=1)
+    answered: Answered | None = None
 
     def __repr__(self) -> str:
         said = f", {self.verdicts.answer()}" if self.packets is not None else ""
@@ -225,7 +251,8 @@ class CspfResult(View):
     @cached_property
     def page(self) -> Page:
         """The views asked for."""
-        return Page(tuple(self.part(name) for name in self.show))
+        answered = () if self.answered is None else (self.answered,)
+        return Page((*answered, *(self.part(name) for name in self.show)))
 
     def text(self) -> str:
         """The page's text."""

@@ -35,7 +35,7 @@ MOST_DIGITS = 4  # of a hint's number
 
 
 def examine(
-    exercise: Exercise, program: Program, packets: Sequence[Packet], written: bool = True
+    exercise: Exercise, program: Program, packets: Sequence[Packet] = (), written: bool = True
 ) -> tuple[Answered, Packet | None]:
     """An answer as a view, and the packet that shows it; the try is kept.
 
@@ -85,7 +85,8 @@ def reason(answer: Answer, program: Program) -> Iterator[str]:
     from bpfnb.cbpf.trace import trace
 
     packet = answer.packet
-    if packet is None or answer.right or answer.exercise.reaches:
+    exercise = answer.exercise
+    if packet is None or answer.right or exercise.reaches or exercise.machine != "bpf":
         return
     ran = trace(program, packet.data, packet.wirelen, packet.ancillary)
     yield f"your filter: {why(ran, packet.linktype).sentence}"

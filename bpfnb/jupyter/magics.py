@@ -160,7 +160,7 @@ def for_exercise(options: Options) -> Options:
         return options
     from bpfnb.course.exercises import find
 
-    exercise = find(options.exercise)
+    exercise = find(options.exercise, "bpf")
     if options.linktype not in ("", exercise.linktype):
         raise UsageError(f"{exercise.id} is about {exercise.linktype}: leave out -y")
     return replace(options, linktype=exercise.linktype)
