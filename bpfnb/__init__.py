@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bpfnb.ask import lint as lint
     from bpfnb.ask import optimizer as optimizer
     from bpfnb.ask import synthesize as synthesize
+    from bpfnb.ask import tree as tree
     from bpfnb.ask import why as why
     from bpfnb.cbpf.ancillary import Ancillary as Ancillary
     from bpfnb.cbpf.insn import Insn as Insn
@@ -60,7 +61,7 @@ HOMES = {
     ],
     "bpfnb.ask": [
         *("conformance", "covering_packets", "debug", "diff", "equivalent", "explain", "lint"),
-        *("optimizer", "synthesize", "why"),
+        *("optimizer", "synthesize", "tree", "why"),
     ],
     "bpfnb.face": ["Program", "Trace", "assemble", "compile_filter"],
     "bpfnb.packets.capture": ["Capture", "open_capture"],

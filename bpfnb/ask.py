@@ -1,6 +1,6 @@
 """Questions about programs: what the package answers beside running and drawing them.
 
-    why, explain, debug                       one program, and packets
+    why, explain, debug, tree                 one program, and packets
     equivalent, diff, optimizer               two programs
     synthesize, covering_packets, lint        one program, and every packet there can be
     conformance                               the machines
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bpfnb.views.made import CoveringPackets, MadePacket
     from bpfnb.views.optimizer import Optimizer
     from bpfnb.views.proof import Counterexample, Proof
+    from bpfnb.views.tree import FilterTree
     from bpfnb.views.why import Explanation, Why
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "lint",
     "optimizer",
     "synthesize",
+    "tree",
     "why",
 ]
 
@@ -160,6 +162,17 @@ def explain(program: program.Program | str) -> Explanation:
     'Ether.type'
     """
     return Program.of(program_of(program)).explain()
+
+
+def tree(program: program.Program | str) -> FilterTree:
+    """A filter as AND, OR and NOT over its tests, beside what its graph takes for the same.
+
+    Raises BpfError for a program that has no such form: one with a way back, or too large.
+
+    >>> tree("ip or arp").text().partition(",")[0]
+    'the tree: 2 tests and 1 operation'
+    """
+    return Program.of(program_of(program)).tree()
 
 
 def equivalent(
