@@ -11,7 +11,7 @@ out: which of libpcap's passes did what; packets behind the first 10,000.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
@@ -19,6 +19,7 @@ from html import escape
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
+from bpfnb.analysis.cost import cost
 from bpfnb.cbpf.cfg import graph
 from bpfnb.cbpf.disasm import line, operand
 from bpfnb.cbpf.machine import follow
@@ -211,22 +212,11 @@ def bare(program: Program, pc: int) -> str:
 
 
 def way(program: Program) -> str:
-    """The longest way in instructions, in words."""
-    found = longest(program)
-    return "without end" if found is None else f"{found:,}"
+    """The longest way in instructions, in words.
 
-
-def longest(program: Program) -> int | None:
-    """How many instructions the longest way has; None with a way back.
-
-    >>> longest(Program.from_insns([(0x15, 1, 0, 0), (6, 0, 0, 1), (6, 0, 0, 0)]))
-    2
+    >>> way(Program.from_insns([(0x15, 1, 0, 0), (6, 0, 0, 1), (6, 0, 0, 0)]))
+    '2'
     """
-    blocks = graph(program).blocks
-    most = [0] * len(blocks)
-    for block in reversed(blocks):
-        if any(edge.target <= block.index for edge in block.edges):
-            return None
-        behind: Sequence[int] = [most[edge.target] for edge in block.edges]
-        most[block.index] = len(block.pcs) + max(behind, default=0)
-    return most[0] if most else 0
+    if any(edge.target <= edge.source for edge in graph(program).edges):
+        return "without end"
+    return f"{cost(program).steps:,}"
